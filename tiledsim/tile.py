@@ -1,0 +1,36 @@
+"""A tile: the rectangle of one panel of one shot that one kernel call renders."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tile:
+    """Half-open ranges of slow and fast pixels of one panel of one shot."""
+
+    shot: int
+    panel: int
+    slow_start: int
+    slow_stop: int
+    fast_start: int
+    fast_stop: int
+
+    @property
+    def rows(self) -> int:
+        """Number of pixels along the slow axis."""
+        return self.slow_stop - self.slow_start
+
+    @property
+    def cols(self) -> int:
+        """Number of pixels along the fast axis."""
+        return self.fast_stop - self.fast_start
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.rows * self.cols
+
+    def __str__(self) -> str:
+        return (
+            f"shot {self.shot} panel {self.panel} "
+            f"slow {self.slow_start}:{self.slow_stop} fast {self.fast_start}:{self.fast_stop}"
+        )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tiledsim.errors import ExperimentError
 from tiledsim.quirks import Mode, Quirk, quirks_of
 from tiledsim.units import DEFAULT_FLUENCE, energy_to_wavelength_A
 
@@ -319,4 +320,8 @@ def load(path: str | Path) -> Experiment:
     from tiledsim.io.text import read_text
 
     path = Path(path)
-    return Experiment.from_toml(read_text(path, "experiment"), path.parent)
+    text = read_text(path, "experiment")
+    try:
+        return Experiment.from_toml(text, path.parent)
+    except ExperimentError as error:
+        raise ExperimentError(f"{path}: {error}") from None

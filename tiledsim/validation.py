@@ -1,0 +1,222 @@
+"""Say in one line what is wrong with a description: what was given, what is allowed, what to do.
+
+pydantic finds the mistakes; its reports span several lines, speak of Python types and do not know
+which key was meant.  Here they become the sentence that a person needs.
+"""
+
+import difflib
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+Model = type[BaseModel]
+
+
+def explain(model: Model, error: ValidationError, names: Mapping[str, str] | None = None) -> str:
+    """Return one line about the first mistake that ``error`` reports, and how many more there are.
+
+    ``names`` maps dotted keys to what the user wrote for them, where that was not the key itself.
+    """
+    # A misspelt key makes others missing; it is the cause, so it is told first.
+    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+    text = _sentence(model, details[0], names or {})
+    places = {_locate(model, detail["loc"]).key for detail in details}
+    return text if len(places) == 1 else f"{text} (and {len(places) - 1} more)"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word most like ``word``, or None if none is much like it."""
+    table = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), table, n=1, cutoff=0.6)
+    return table[found[0]] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known word, or nothing."""
+    found = nearest(word, known)
+    return f"; did you mean '{found}'?" if found else ""
+
+
+def keys(model: Model, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of every value that a model and its parts take."""
+    for name, field in model.model_fields.items():
+        part = _part(field.annotation)
+        if part is None:
+            yield prefix + name
+        else:
+            yield from keys(part, f"{prefix}{name}.")
+
+
+class _Place:
+    """Where a report points: its dotted key, the model that holds it and the annotation."""
+
+    def __init__(self, key: str, owner: Model, annotation: Any, unknown: str | None) -> None:
+        self.key = key
+        self.owner = owner
+        self.annotation = annotation
+        self.unknown = unknown
+
+
+def _locate(model: Model, location: tuple[int | str, ...]) -> _Place:
+    """Follow a location through the parts; what pydantic adds for unions is left out."""
+    key, owner = "", model
+    annotation: Any = model
+    inside: Model | None = model
+    for step in location:
+        if isinstance(step, int):
+            key += f"[{step}]"
+            annotation = _element(annotation, step)
+            inside = _part(annotation)
+        elif inside is not None and step in inside.model_fields:
+            key += f".{step}" if key else step
+            owner = inside
+            annotation = Annotated[owner.model_fields[step].annotation, owner.model_fields[step]]
+            inside = _part(annotation)
+        elif inside is not None:
+            return _Place(f"{key}.{step}" if key else step, inside, None, step)
+    return _Place(key, inside or owner, annotation, None)
+
+
+def _sentence(model: Model, detail: ErrorDetails, names: Mapping[str, str]) -> str:
+    place = _locate(model, detail["loc"])
+    kind, given = detail["type"], detail["input"]
+    name = names.get(place.key, place.key)
+    if place.unknown is not None:
+        return f"{place.key}: no such key{_known_keys(model, place)}"
+    if kind == "value_error":
+        return f"[{name}] {detail['ctx']['error']}" if name else str(detail["ctx"]["error"])
+    if kind == "missing" and not isinstance(given, list | tuple):
+        what = "section" if _part(place.annotation) else "key"
+        return f"{name} is missing: the {what} must be given, as {allowed(place.annotation)}"
+    if kind == "missing":  # a list that is too short; its last index says nothing
+        index = place.key.rfind("[")
+        place = _locate(model, tuple(detail["loc"][:-1]))
+        name = names.get(place.key, place.key[:index])
+    text = f"{name} {'' if name in names.values() else '= '}{_shown(given)}: "
+    text += f"must be {allowed(place.annotation)}"
+    choices = _choices(place.annotation)
+    return text + did_you_mean(given, choices) if isinstance(given, str) and choices[3:] else text
+
+
+def _known_keys(model: Model, place: _Place) -> str:
+    """Return advice for an unknown key: the nearest one of its section, of any, or all of them."""
+    assert place.unknown is not None
+    section = place.key.removesuffix(place.unknown)
+    here = {name: section + name for name in place.owner.model_fields}
+    found = nearest(place.unknown, here)
+    if found:
+        return f"; did you mean '{here[found]}'?"
+    anywhere = {key.rpartition(".")[2]: key for key in keys(model)}
+    found = nearest(place.unknown, anywhere)
+    if found:
+        return f"; did you mean '{anywhere[found]}'?"
+    return f"; known here: {', '.join(place.owner.model_fields)}"
+
+
+def allowed(annotation: Any) -> str:
+    """Say in words what a type annotation with its bounds allows."""
+    annotation, bounds = _bare(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return " or ".join(allowed(part) for part in arguments if part is not type(None))
+    if origin is Literal:
+        return _either([_shown(value) for value in arguments])
+    if origin is tuple:
+        return _list_of(arguments)
+    if annotation is bool:
+        return "true or false"
+    if annotation is int:
+        return "a whole number" + _bounds(bounds)
+    if annotation is float:
+        return "a number" + _bounds(bounds)
+    if annotation is Path:
+        return "the name of a file, in quotes"
+    return "a table of keys" if _part(annotation) else "a text, in quotes"
+
+
+def _list_of(arguments: tuple[Any, ...]) -> str:
+    count = "" if Ellipsis in arguments else f"{len(arguments)} "
+    element = allowed(arguments[0])
+    for article in ("a ", "the "):
+        element = element.removeprefix(article)
+    first, space, rest = element.partition(" ")
+    if first == "whole":
+        first, space, rest = "whole numbers", "", rest.removeprefix("number")
+    elif first in ("number", "list", "table"):
+        first += "s"
+    return f"a list of {count}{first}{space}{rest}"
+
+
+def _bounds(metadata: list[Any]) -> str:
+    found = {
+        name: getattr(entry, name)
+        for entry in metadata
+        for name in ("gt", "ge", "le")
+        if getattr(entry, name, None) is not None
+    }
+    if "ge" in found and "le" in found:
+        return f" from {found['ge']:g} to {found['le']:g}"
+    if "gt" in found:
+        return f" above {found['gt']:g}"
+    return f" of at least {found['ge']:g}" if "ge" in found else ""
+
+
+def _bare(annotation: Any) -> tuple[Any, list[Any]]:
+    """Split an annotation into the type and the bounds that Annotated and Field put around it."""
+    bounds: list[Any] = []
+    while get_origin(annotation) is Annotated:
+        annotation, *extra = get_args(annotation)
+        for entry in extra:
+            bounds += entry.metadata if isinstance(entry, FieldInfo) else [entry]
+    return annotation, bounds
+
+
+def _element(annotation: Any, index: int) -> Any:
+    """Return the annotation of one element of a list, also inside a union."""
+    annotation, _ = _bare(annotation)
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        tuples = [part for part in arguments if get_origin(_bare(part)[0]) is tuple]
+        return _element(tuples[0], index) if tuples else annotation
+    if get_origin(annotation) is not tuple:
+        return annotation
+    return arguments[0] if Ellipsis in arguments else arguments[min(index, len(arguments) - 1)]
+
+
+def _part(annotation: Any) -> Model | None:
+    """Return the model that an annotation stands for, alone, optional or in a list, if any."""
+    annotation, _ = _bare(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((part for each in get_args(annotation) if (part := _part(each))), None)
+
+
+def _choices(annotation: Any) -> list[str]:
+    annotation, _ = _bare(annotation)
+    if get_origin(annotation) is Literal:
+        return [value for value in get_args(annotation) if isinstance(value, str)]
+    return [choice for part in get_args(annotation) for choice in _choices(part)]
+
+
+def _either(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as TOML would write it, cut to a length that fits in a message."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, list | tuple):
+        text = f"[{', '.join(_shown(element) for element in value)}]"
+    elif isinstance(value, str):
+        text = repr(value)
+    elif isinstance(value, dict):
+        text = "{…}" if value else "{}"
+    else:
+        text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -25,7 +25,7 @@ def explain(model: Model, error: ValidationError, names: Mapping[str, str] | Non
     # A misspelt key makes others missing; it is the cause, so it is told first.
     details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
     text = _sentence(model, details[0], names or {})
-    places = {_locate(model, detail["loc"]).key for detail in details}
+    places = {_locate(model, _location(detail)).key for detail in details}
     return text if len(places) == 1 else f"{text} (and {len(places) - 1} more)"
 
 
@@ -82,8 +82,14 @@ def _locate(model: Model, location: tuple[int | str, ...]) -> _Place:
     return _Place(key, inside or owner, annotation, None)
 
 
+def _location(detail: ErrorDetails) -> tuple[int | str, ...]:
+    """Return where a mistake is; of a list that is too short that is the list, not its end."""
+    short = detail["type"] == "missing" and isinstance(detail["input"], list | tuple)
+    return detail["loc"][:-1] if short else detail["loc"]
+
+
 def _sentence(model: Model, detail: ErrorDetails, names: Mapping[str, str]) -> str:
-    place = _locate(model, detail["loc"])
+    place = _locate(model, _location(detail))
     kind, given = detail["type"], detail["input"]
     name = names.get(place.key, place.key)
     if place.unknown is not None:
@@ -93,10 +99,6 @@ def _sentence(model: Model, detail: ErrorDetails, names: Mapping[str, str]) -> s
     if kind == "missing" and not isinstance(given, list | tuple):
         what = "section" if _part(place.annotation) else "key"
         return f"{name} is missing: the {what} must be given, as {allowed(place.annotation)}"
-    if kind == "missing":  # a list that is too short; its last index says nothing
-        index = place.key.rfind("[")
-        place = _locate(model, tuple(detail["loc"][:-1]))
-        name = names.get(place.key, place.key[:index])
     text = f"{name} {'' if name in names.values() else '= '}{_shown(given)}: "
     text += f"must be {allowed(place.annotation)}"
     choices = _choices(place.annotation)
@@ -108,13 +110,13 @@ def _known_keys(model: Model, place: _Place) -> str:
     assert place.unknown is not None
     section = place.key.removesuffix(place.unknown)
     here = {name: section + name for name in place.owner.model_fields}
-    found = nearest(place.unknown, here)
-    if found:
-        return f"; did you mean '{here[found]}'?"
     anywhere = {key.rpartition(".")[2]: key for key in keys(model)}
-    found = nearest(place.unknown, anywhere)
-    if found:
-        return f"; did you mean '{anywhere[found]}'?"
+    if place.unknown in anywhere:
+        return f"; did you mean '{anywhere[place.unknown]}'?"
+    for known in (here, anywhere):
+        found = nearest(place.unknown, known)
+        if found:
+            return f"; did you mean '{known[found]}'?"
     return f"; known here: {', '.join(place.owner.model_fields)}"
 
 

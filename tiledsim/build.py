@@ -196,7 +196,9 @@ def load_mask(detector: Detector) -> NDArray[np.bool_] | None:
         )
     mask = np.asarray(values != np.zeros((), values.dtype), dtype=np.bool_)
     if not mask.any():
-        raise ExperimentError(f"{path}: the mask leaves no pixel to render; pixels that are 0 are masked")
+        raise ExperimentError(
+            f"{path}: the mask leaves no pixel to render; pixels that are 0 are masked"
+        )
     return mask
 
 

@@ -309,7 +309,9 @@ class Experiment(Part):
 
     def replace(self, **fields: Any) -> Self:
         """Return a checked copy with some top-level fields replaced."""
-        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
+        return type(self)(
+            **{name: getattr(self, name) for name in type(self).model_fields} | fields
+        )
 
 
 def load(path: str | Path) -> Experiment:

@@ -29,7 +29,9 @@ class Frame:
     pivot: Pivot
 
 
-_MOSFLM = Frame((1, 0, 0), (0, 0, 1), (0, -1, 0), (1, 0, 0), (0, 0, -1), (0, 0, 1), (0, 0, 1), "beam")
+_MOSFLM = Frame(
+    (1, 0, 0), (0, 0, 1), (0, -1, 0), (1, 0, 0), (0, 0, -1), (0, 0, 1), (0, 0, 1), "beam"
+)
 FRAMES: dict[Convention, Frame] = {
     "mosflm": _MOSFLM,
     "denzo": _MOSFLM,
@@ -82,7 +84,9 @@ class Geometry:
     @property
     def near_point(self) -> Array:
         """The point nearest to the sample, along fast and slow from the origin [P, 2]."""
-        return -np.stack([(self.fast * self.origin).sum(1), (self.slow * self.origin).sum(1)], axis=1)
+        return -np.stack(
+            [(self.fast * self.origin).sum(1), (self.slow * self.origin).sum(1)], axis=1
+        )
 
 
 def detector_geometry(
@@ -169,7 +173,10 @@ def _placed(
     if detector.pix0_mm is not None and "pix0_ignored" not in quirks:
         origin = np.asarray(detector.pix0_mm) / MM
     elif pivot == "sample":
-        offset = (close_distance * (b @ fast) / (b @ normal), close_distance * (b @ slow) / (b @ normal))
+        offset = (
+            close_distance * (b @ fast) / (b @ normal),
+            close_distance * (b @ slow) / (b @ normal),
+        )
         near_f, near_s = _near_point(detector, (beam_f, beam_s), offset, quirks)
         origin = rotation @ (-near_f * fast - near_s * slow + close_distance * normal)
     else:

@@ -62,7 +62,9 @@ def cell_volume(cell: Cell) -> float:
     a, b, c, *angles = cell
     alpha, beta, gamma = (math.radians(angle) for angle in angles)
     sigma = (alpha + beta + gamma) / 2
-    skew = math.sin(sigma) * math.sin(sigma - alpha) * math.sin(sigma - beta) * math.sin(sigma - gamma)
+    skew = (
+        math.sin(sigma) * math.sin(sigma - alpha) * math.sin(sigma - beta) * math.sin(sigma - gamma)
+    )
     if max(angles) >= 180 or skew <= 1e-12:
         raise ExperimentError(
             f"crystal.cell_A_deg: angles {angles[0]:g} {angles[1]:g} {angles[2]:g} close no volume; "
@@ -109,7 +111,9 @@ def read_mosflm_matrix(path: Path) -> Array:
     except ValueError as error:
         raise InputFileError(f"{path}: a MOSFLM matrix starts with nine numbers: {error}") from None
     if len(numbers) < 9:
-        raise InputFileError(f"{path}: a MOSFLM matrix has nine numbers, this file has {len(numbers)}")
+        raise InputFileError(
+            f"{path}: a MOSFLM matrix has nine numbers, this file has {len(numbers)}"
+        )
     matrix = np.array(numbers).reshape(3, 3).T
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-30:
         raise InputFileError(f"{path}: the three reciprocal vectors span no volume")
@@ -151,10 +155,14 @@ def _misset(
     if crystal.misset_deg is None:
         return np.eye(3), None
     if crystal.misset_deg != "random":
-        return xyz_rotation([math.radians(angle) for angle in crystal.misset_deg]), crystal.misset_deg
+        return xyz_rotation(
+            [math.radians(angle) for angle in crystal.misset_deg]
+        ), crystal.misset_deg
     if "misset_radians" not in quirks:
         return uniform_rotations(crystal.misset_seed, 1)[0], None
-    u = draw_rotation(ParkMiller(crystal.misset_seed), 90.0, float32_spread="float32_spread" in quirks)
+    u = draw_rotation(
+        ParkMiller(crystal.misset_seed), 90.0, float32_spread="float32_spread" in quirks
+    )
     angles = (
         math.atan2(u[2, 1], u[2, 2]),
         math.atan2(-u[2, 0], math.hypot(u[2, 1], u[2, 2])),
@@ -166,10 +174,13 @@ def _misset(
 
 def phi_steps(rotation: Rotation) -> Steps:
     """Resolve the φ steps of an exposure; range and step in rad."""
+
     def radians(angle: float | None) -> float | None:
         return None if angle is None else math.radians(angle)
 
-    return complete(rotation.steps, radians(rotation.range_deg), radians(rotation.step_deg), kind="phi")
+    return complete(
+        rotation.steps, radians(rotation.range_deg), radians(rotation.step_deg), kind="phi"
+    )
 
 
 def phi_angles(rotation: Rotation) -> Array:
@@ -202,7 +213,9 @@ def read_rotations(path: Path) -> Array:
     try:
         matrices = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputFileError(f"{path}: cannot be read as a .npy file of rotations: {error}") from None
+        raise InputFileError(
+            f"{path}: cannot be read as a .npy file of rotations: {error}"
+        ) from None
     if not isinstance(matrices, np.ndarray) or matrices.ndim != 3 or matrices.shape[1:] != (3, 3):
         raise InputFileError(f"{path}: rotations must have the shape (domains, 3, 3)")
     if len(matrices) == 0 or matrices.dtype.kind not in "fiu":

@@ -152,12 +152,12 @@ def _polarization(scene: Scene, diffracted: Array) -> Array:
     B = unit(np.cross(scene.polarization_axis, scene.incident))
     E = unit(np.cross(scene.incident, B))
     psi = -np.arctan2(diffracted @ B.T, diffracted @ E.T)
-    return np.asarray(
-        0.5 * (1.0 + cos_sqr - scene.polarization * np.cos(2.0 * psi) * sin_sqr)
-    )
+    return np.asarray(0.5 * (1.0 + cos_sqr - scene.polarization * np.cos(2.0 * psi) * sin_sqr))
 
 
-def crystal_steps(scene: Scene, shot: int, panel: int, rays: Rays, raster: Int, first: int) -> Steps:
+def crystal_steps(
+    scene: Scene, shot: int, panel: int, rays: Rays, raster: Int, first: int
+) -> Steps:
     """Compute Miller indices and structure factors of every step.
 
     ``raster`` [n] is the linear index of each pixel; ``first`` is the position in the list of the
@@ -171,7 +171,14 @@ def crystal_steps(scene: Scene, shot: int, panel: int, rays: Rays, raster: Int, 
         hkl[first, at[0], at[1], at[2]] = special @ rays.scattering[first, at[0], at[1], at[2]]
     nearest = np.ceil(hkl - 0.5)
     along, F_latt = lattice_factor(scene, shot, hkl - nearest)
-    return Steps(table, hkl, nearest, along, F_latt, _structure_factor(scene, shot, panel, hkl, nearest, raster))
+    return Steps(
+        table,
+        hkl,
+        nearest,
+        along,
+        F_latt,
+        _structure_factor(scene, shot, panel, hkl, nearest, raster),
+    )
 
 
 def lattice_factor(scene: Scene, shot: int, delta: Array) -> tuple[Array | None, Array]:
@@ -196,7 +203,9 @@ def _sincg(delta: Array, N: Array) -> Array:
     whole = np.rint(turns)
     sign = np.where(whole % 2 == 0, 1.0, -1.0)
     below = np.sin(np.pi * delta)
-    ratio = np.divide(sign * np.sin(np.pi * (turns - whole)), below, where=below != 0, out=0 * delta + N)
+    ratio = np.divide(
+        sign * np.sin(np.pi * (turns - whole)), below, where=below != 0, out=0 * delta + N
+    )
     return np.where(N <= 1, 1.0, ratio)
 
 
@@ -235,7 +244,9 @@ def evaluate(scene: Scene, shot: int, panel: int, slow: ArrayLike, fast: ArrayLi
     rays = pixel_rays(scene, panel, slow, fast)
     first = -1
     if scene.first_evaluation is not None:
-        here = (slow == scene.first_evaluation[panel, 0]) & (fast == scene.first_evaluation[panel, 1])
+        here = (slow == scene.first_evaluation[panel, 0]) & (
+            fast == scene.first_evaluation[panel, 1]
+        )
         first = int(here.argmax()) if here.any() else -1
     steps = crystal_steps(scene, shot, panel, rays, slow * scene.shape[3] + fast, first)
     corrections: dict[str, tuple[Correction, Array]] = {
@@ -268,7 +279,9 @@ def evaluate(scene: Scene, shot: int, panel: int, slow: ArrayLike, fast: ArrayLi
         whole["omega"] = rays.omega[:, 0, 0]
     factor = whole["thick"] * whole["polar"] * whole["omega"]
     pixels = scene.scale * intensity * factor
-    return Evaluation(rays, steps, intensity, whole["thick"], whole["polar"], whole["omega"], pixels)
+    return Evaluation(
+        rays, steps, intensity, whole["thick"], whole["polar"], whole["omega"], pixels
+    )
 
 
 def _water_start(scene: Scene) -> float:

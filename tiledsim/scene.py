@@ -233,7 +233,9 @@ class Scene:
 
     def orientation_table(self, shot: int, *, first: bool = False) -> Array:
         """Direct vectors of every orientation of a shot [M, 3 (a, b, c), 3] in metres."""
-        rotations = self.first_rotations if first and self.first_rotations is not None else self.rotations
+        rotations = (
+            self.first_rotations if first and self.first_rotations is not None else self.rotations
+        )
         return np.einsum("mij,vj->mvi", rotations, self.cells[shot])
 
     def tile_ranges(self, tile: Tile) -> dict[str, float]:

@@ -45,9 +45,7 @@ def divergence_steps(beam: Beam) -> tuple[Steps, Steps]:
 
 def dispersion_steps(beam: Beam) -> Steps:
     """Resolve the spectral dispersion, as a fraction of the wavelength."""
-    return complete(
-        beam.dispersion_steps, beam.dispersion_percent / 100.0, None, kind="divergence"
-    )
+    return complete(beam.dispersion_steps, beam.dispersion_percent / 100.0, None, kind="divergence")
 
 
 def build_sources(

@@ -52,7 +52,9 @@ def read_hkl(path: Path, default_F: float) -> FTable:
     rows = _parse_rows(path)
     if not len(rows):
         raise InputFileError(f"{path}: no reflections; each line holds h k l F")
-    not_whole = (rows[:, :3] != np.rint(rows[:, :3])).any(axis=1) | (np.abs(rows[:, :3]) > 1e6).any(1)
+    not_whole = (rows[:, :3] != np.rint(rows[:, :3])).any(axis=1) | (np.abs(rows[:, :3]) > 1e6).any(
+        1
+    )
     if not_whole.any():
         h, k, l, _ = rows[int(not_whole.argmax())]
         raise InputFileError(
@@ -127,7 +129,11 @@ def read_fdump(path: Path, default_F: float) -> FTable:
     low, high = np.array([h0, k0, l0]), np.array([h1, k1, l1])
     spare = high - low + 2
     start = len(head) + len(separator)
-    if (high < low).any() or not separator or len(data) - start != 8 * int(spare.prod(dtype=object)):
+    if (
+        (high < low).any()
+        or not separator
+        or len(data) - start != 8 * int(spare.prod(dtype=object))
+    ):
         raise InputFileError(
             f"{path}: limits {low.tolist()} to {high.tolist()} do not fit {len(data) - start} bytes "
             f"of data; {8 * spare.prod(dtype=object)} are needed"

@@ -91,7 +91,7 @@ def _location(detail: ErrorDetails) -> tuple[int | str, ...]:
 def _sentence(model: Model, detail: ErrorDetails, names: Mapping[str, str]) -> str:
     place = _locate(model, _location(detail))
     kind, given = detail["type"], detail["input"]
-    name = names.get(place.key, place.key)
+    name = _written(place.key, names)
     if place.unknown is not None:
         return f"{place.key}: no such key{_known_keys(model, place)}"
     if kind == "value_error":
@@ -99,10 +99,18 @@ def _sentence(model: Model, detail: ErrorDetails, names: Mapping[str, str]) -> s
     if kind == "missing" and not isinstance(given, list | tuple):
         what = "section" if _part(place.annotation) else "key"
         return f"{name} is missing: the {what} must be given, as {allowed(place.annotation)}"
-    text = f"{name} {'' if name in names.values() else '= '}{_shown(given)}: "
+    text = f"{name}{' = ' if name == place.key else ' '}{_shown(given)}: "
     text += f"must be {allowed(place.annotation)}"
     choices = _choices(place.annotation)
     return text + did_you_mean(given, choices) if isinstance(given, str) and choices[3:] else text
+
+
+def _written(key: str, names: Mapping[str, str]) -> str:
+    """Return what the user wrote for a key, or for the list of which it is one element."""
+    whole, bracket, index = key.rpartition("[")
+    if key not in names and bracket and whole in names:
+        return f"{names[whole]}, value {int(index.rstrip(']')) + 1},"
+    return names.get(key, key)
 
 
 def _known_keys(model: Model, place: _Place) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.kernels.cpu_lattice import LANES, gauss, round_, square, tophat
-from tiledsim.kernels.jit import jit
+from tiledsim.kernels.jit import jit, wide_vectors
 
 Array = NDArray[np.float64]
 
@@ -75,9 +75,7 @@ class Parameters(NamedTuple):
 
 
 @jit
-def _rotate(
-    x: float, y: float, z: float, axis: Array, angle: float
-) -> tuple[float, float, float]:
+def _rotate(x: float, y: float, z: float, axis: Array, angle: float) -> tuple[float, float, float]:
     c, s = math.cos(angle), math.sin(angle)
     along = (axis[0] * x + axis[1] * y + axis[2] * z) * (1.0 - c)
     return (
@@ -89,8 +87,16 @@ def _rotate(
 
 @jit
 def _look(
-    p: Parameters, sdet: float, fast: int, sub: int, layer: int,
-    dx: Array, dy: Array, dz: Array, omega: Array, capture: Array,
+    p: Parameters,
+    sdet: float,
+    fast: int,
+    sub: int,
+    layer: int,
+    dx: Array,
+    dy: Array,
+    dz: Array,
+    omega: Array,
+    capture: Array,
 ) -> None:
     """Directions, solid angles and capture of one subpixel of a block of pixels."""
     step = p.pixel_size / p.oversample
@@ -119,8 +125,16 @@ def _look(
 
 @jit
 def _shine(
-    p: Parameters, s: int, dx: Array, dy: Array, dz: Array,
-    qx: Array, qy: Array, qz: Array, polar: Array, kept: Array,
+    p: Parameters,
+    s: int,
+    dx: Array,
+    dy: Array,
+    dz: Array,
+    qx: Array,
+    qy: Array,
+    qz: Array,
+    polar: Array,
+    kept: Array,
 ) -> None:
     """Scattering vectors, polarization and resolution cut of a block for one source."""
     ix, iy, iz = p.incident[s, 0], p.incident[s, 1], p.incident[s, 2]
@@ -140,7 +154,11 @@ def _shine(
         if p.polarization != 0.0:
             for j in range(LANES):
                 c = dx[j] * ix + dy[j] * iy + dz[j] * iz
-                e = dx[j] * p.horizontal[s, 0] + dy[j] * p.horizontal[s, 1] + dz[j] * p.horizontal[s, 2]
+                e = (
+                    dx[j] * p.horizontal[s, 0]
+                    + dy[j] * p.horizontal[s, 1]
+                    + dz[j] * p.horizontal[s, 2]
+                )
                 b = dx[j] * p.vertical[s, 0] + dy[j] * p.vertical[s, 1] + dz[j] * p.vertical[s, 2]
                 # cos 2ψ without the angle ψ = −atan2(b, e); straight ahead ψ is 0.
                 norm = e * e + b * b
@@ -162,8 +180,12 @@ def _tricubic(
         fh, fk, fl = math.floor(h), math.floor(k), math.floor(l)
         # The border is not part of the table: elements 1 … size − 2 are.
         if (
-            fh < 2.0 or fk < 2.0 or fl < 2.0
-            or fh > p.size[0] - 4.0 or fk > p.size[1] - 4.0 or fl > p.size[2] - 4.0
+            fh < 2.0
+            or fk < 2.0
+            or fl < 2.0
+            or fh > p.size[0] - 4.0
+            or fk > p.size[1] - 4.0
+            or fl > p.size[2] - 4.0
         ):
             F[j] = table[int(at[j])]
             continue
@@ -187,10 +209,20 @@ def _tricubic(
 
 
 @jit
+def _gather_add(table: Array, at: Array, latt: Array, bunch: Array) -> None:
+    """Add F²·F_latt² of the nearest reflections."""
+    for j in range(LANES):
+        # An unsigned index is not asked whether it counts from the end of the table.
+        F = table[np.uint64(np.int64(at[j]))]
+        bunch[j] += F * F * latt[j]
+
+
+@jit
 def render_rows(
     p: Parameters, slow_start: int, fast_start: int, rendered: NDArray[np.bool_], image: Array
 ) -> None:
     """Render ``image`` [rows, cols] in photons where ``rendered`` [rows, cols]; 0 elsewhere."""
+    wide_vectors()
     rows, cols = image.shape
     dx, dy, dz = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     qx, qy, qz = np.empty(LANES), np.empty(LANES), np.empty(LANES)
@@ -257,17 +289,40 @@ def render_rows(
                                 )
                             elif p.shape == GAUSS:
                                 gauss(
-                                    qx, qy, qz, abc, p.cell_counts, p.low, p.size, latt, at,
-                                    p.star, p.fudge, bits, power,
+                                    qx,
+                                    qy,
+                                    qz,
+                                    abc,
+                                    p.cell_counts,
+                                    p.low,
+                                    p.size,
+                                    latt,
+                                    at,
+                                    p.star,
+                                    p.fudge,
+                                    bits,
+                                    power,
                                 )
                             else:
                                 tophat(
-                                    qx, qy, qz, abc, p.cell_counts, p.low, p.size, latt, at,
-                                    p.star, p.fudge,
+                                    qx,
+                                    qy,
+                                    qz,
+                                    abc,
+                                    p.cell_counts,
+                                    p.low,
+                                    p.size,
+                                    latt,
+                                    at,
+                                    p.star,
+                                    p.fudge,
                                 )
                             if p.uniform_F and not products:
                                 for j in range(LANES):
                                     bunch[j] += constant * latt[j]
+                                continue
+                            if not p.interpolate and not products:
+                                _gather_add(p.F, at, latt, bunch)
                                 continue
                             if p.interpolate:
                                 _tricubic(p, abc, qx, qy, qz, at, F)

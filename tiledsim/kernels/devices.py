@@ -35,5 +35,8 @@ def cuda_status() -> tuple[bool, str]:
     except (OSError, subprocess.SubprocessError) as error:
         return False, f"the NVIDIA driver does not answer ({error}); install or restart it"
     if not devices:
-        return False, "no NVIDIA GPU is visible; check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES"
+        return (
+            False,
+            "no NVIDIA GPU is visible; check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES",
+        )
     return True, f"{len(devices)} NVIDIA GPU(s) visible"

@@ -1,0 +1,42 @@
+"""The header of an SMV image: lines ``KEYWORD=value;`` between braces, padded to whole blocks."""
+
+import re
+from pathlib import Path
+
+from tiledsim.errors import InputFileError
+from tiledsim.io.text import read_bytes
+
+_SHORTEST = 512
+_LINE = re.compile(r"^\s*([A-Za-z][^=;\n]*?)\s*=\s*([^;\n]*)", re.MULTILINE)
+
+
+def read_smv_header(path: Path) -> dict[str, str]:
+    """Return the keywords of a file's header with their values, in the order of the file.
+
+    Raises InputFileError for a file that is missing or no SMV image.
+    """
+    return parse_smv_header(path, read_bytes(path, "image"))
+
+
+def parse_smv_header(path: Path, content: bytes) -> dict[str, str]:
+    """Return the keywords that the first bytes of an SMV file hold; ``path`` is for messages.
+
+    Raises InputFileError for what is no SMV header, or one shorter than it says it is.
+    """
+    start = re.match(rb"\{\s*HEADER_BYTES\s*=\s*(\d+)\s*;", content)
+    if start is None:
+        raise InputFileError(
+            f"{path}: not an SMV image; it must begin with {{ and HEADER_BYTES=512;"
+        )
+    length = int(start.group(1))
+    if length < _SHORTEST or length > len(content):
+        raise InputFileError(
+            f"{path}: HEADER_BYTES={length} in a file of {len(content)} bytes; the header has at "
+            f"least {_SHORTEST} and ends within the file"
+        )
+    text = content[:length].decode("latin-1").partition("}")[0]
+    header: dict[str, str] = {}
+    for keyword, value in _LINE.findall(text[1:]):
+        header.pop(keyword, None)  # the last of several counts, and stands last
+        header[keyword] = value.strip()
+    return header

@@ -69,7 +69,7 @@ def build_scene(experiment: Experiment) -> Scene:
         pixel_size=detector.pixel_mm / MM,
         curved=detector.curved,
         point_pixel=detector.point_pixel,
-        layers=sensor.count,
+        layers=sensor.points,
         layer_step=sensor.step,
         attenuation=attenuation,
         absorbing=sensor.extent > 0.0,

@@ -174,8 +174,8 @@ def _placed(
         origin = np.asarray(detector.pix0_mm) / MM
     elif pivot == "sample":
         offset = (
-            close_distance * (b @ fast) / (b @ normal),
-            close_distance * (b @ slow) / (b @ normal),
+            float(close_distance * (b @ fast) / (b @ normal)),
+            float(close_distance * (b @ slow) / (b @ normal)),
         )
         near_f, near_s = _near_point(detector, (beam_f, beam_s), offset, quirks)
         origin = rotation @ (-near_f * fast - near_s * slow + close_distance * normal)
@@ -208,7 +208,7 @@ def _pivot(detector: Detector, frame: Frame, quirks: frozenset[Quirk]) -> Pivot:
 
 
 def _middle(detector: Detector) -> tuple[float, float]:
-    """Return the near point (fast, slow) before any beam centre is heard: ORGX, ORGY or the middle."""
+    """Return the near point (fast, slow) before a beam centre is heard: ORGX, ORGY or the middle."""
     p = detector.pixel_mm / MM
     fast, slow = detector.size_px
     near_f = p * fast / 2.0 if detector.org_x_px is None else (detector.org_x_px - 0.5) * p

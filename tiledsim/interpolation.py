@@ -36,7 +36,7 @@ def interpolate_tricubic(
     floor = np.floor(hkl)
     box = np.array(table.shape) - 2
     corner = floor - 1 - lowest
-    inside = ((corner >= 0) & (corner + 3 <= box - 1)).all(axis=-1)
+    inside = np.asarray(((corner >= 0) & (corner + 3 <= box - 1)).all(axis=-1))
     at = np.where(inside[..., None], corner + 1, 0).astype(np.int64)
     weights = lagrange_weights(hkl - floor)
     if (box < 4).any():

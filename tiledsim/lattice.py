@@ -48,7 +48,8 @@ def cell_of(vectors: Array) -> Cell:
         sine = np.linalg.norm(np.cross(vectors[i], vectors[j]))
         angles.append(math.degrees(math.atan2(float(sine), float(vectors[i] @ vectors[j]))))
     a, b, c = (float(length) for length in lengths)
-    return (a, b, c, *angles)  # type: ignore[return-value]
+    alpha, beta, gamma = angles
+    return a, b, c, alpha, beta, gamma
 
 
 def dual(vectors: Array) -> Array:
@@ -186,7 +187,7 @@ def phi_steps(rotation: Rotation) -> Steps:
 def phi_angles(rotation: Rotation) -> Array:
     """Angles [rad] of the φ steps: φ₀ + k·step."""
     steps = phi_steps(rotation)
-    return math.radians(rotation.start_deg) + steps.step * np.arange(steps.count)
+    return math.radians(rotation.start_deg) + steps.step * np.arange(float(steps.points))
 
 
 def mosaic_rotations(mosaic: Mosaic, quirks: frozenset[Quirk]) -> Array:
@@ -205,7 +206,7 @@ def mosaic_rotations(mosaic: Mosaic, quirks: frozenset[Quirk]) -> Array:
         for _ in range(10 if mosaic.domains is None else mosaic.domains)
     ]
     domains[0] = np.eye(3)
-    return np.stack(domains)
+    return np.array(domains)
 
 
 def read_rotations(path: Path) -> Array:

@@ -142,6 +142,8 @@ class _Reading:
         if flag.name == "-curved_det" and given.last and self.parity:
             self.notes.append("-curved_det is ignored, as by nanoBragg where nothing follows it")
             return
+        if flag.sets.get("detector.convention") == "custom" and flag.name != "-pix0_vector":
+            _check_direction(given)
         for key, value in flag.sets.items():
             self.put(key, value, given.name)
         if flag.takes == "file":
@@ -164,7 +166,7 @@ class _Reading:
         if self.values.get("beam.wavelength_A") is self.values.get("beam.energy_eV") is None:
             self.put("beam.wavelength_A", 1.0, "-lambda")
         if self.values.get("crystal.misset_deg") == "random":
-            # nanoBragg's default is the time; a number makes the experiment one that can be repeated.
+            # nanoBragg's default is the time; as a number it can be repeated.
             self.values.setdefault("crystal.misset_seed", int(time.time()))
         cell = self.values.get("crystal.cell_A_deg")
         matrix = self.values.get("crystal.mosflm_matrix_file")
@@ -293,6 +295,11 @@ class _Reading:
         return tables
 
 
+def _check_direction(given: Given) -> None:
+    if not any(given.values):
+        raise ExperimentError(f"{given}: a direction must not have length 0")
+
+
 def _cell(reading: _Reading, given: Given) -> None:
     """Lengths that are missing are a, angles 90°."""
     a = given.values[0]
@@ -318,7 +325,7 @@ def _two_theta_axis(reading: _Reading, given: Given) -> None:
         reading.put("detector.two_theta_deg", given.values[0], given.name)
         reading.last_pivot = "sample"
         reading.notes.append(
-            f"{given} also sets the two-theta angle to {given.values[0]:g} and the pivot to sample, "
+            f"{given} also sets two-theta to {given.values[0]:g} degrees and the pivot to sample, "
             "as in nanoBragg; a -twotheta after it has the last word"
         )
 
@@ -346,8 +353,8 @@ def _roi(values: Sequence[int], typed: str, size: Sequence[int]) -> tuple[int, .
         high = count - 1 if high in (-1, count) else high
         if not 0 <= low <= high < count:
             raise ExperimentError(
-                f"{typed} (fast_min fast_max slow_min slow_max, inclusive) is not inside the "
-                f"detector of {size[0]} x {size[1]} pixels (fast x slow)"
+                f"{typed}: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "
+                f"inside the detector of {size[0]} x {size[1]} pixels (fast x slow)"
             )
         limits += [low, high]
     whole = limits == [0, size[0] - 1, 0, size[1] - 1]

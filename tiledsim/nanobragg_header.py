@@ -34,7 +34,7 @@ def header_fields(
     (``CLOSE_DISTANCE`` for ``DISTANCE``); otherwise the keyword itself comes first.  Raises
     InputFileError for a file that is no SMV image.
     """
-    header = read_smv_header(path)
+    header = read_smv_header(path, flag.removeprefix("-"))
     found: dict[str, tuple[Any, str]] = {}
     for keyword, key in _KEYWORDS.items():
         value = _value(path, header, keyword, as_nanobragg=as_nanobragg)

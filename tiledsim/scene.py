@@ -236,7 +236,8 @@ class Scene:
         rotations = (
             self.first_rotations if first and self.first_rotations is not None else self.rotations
         )
-        return np.einsum("mij,vj->mvi", rotations, self.cells[shot])
+        table: Array = np.einsum("mij,vj->mvi", rotations, self.cells[shot])
+        return table
 
     def tile_ranges(self, tile: Tile) -> dict[str, float]:
         """Smallest and largest solid angle, polarization and capture factor over a tile."""

@@ -62,14 +62,15 @@ def build_sources(
             weight = np.ones_like(weight)
     elif beam.spectrum is not None:
         wavelength = np.array(beam.spectrum.wavelengths_A) / ANGSTROM
-        weight = np.array(beam.spectrum.weights or np.ones_like(wavelength), dtype=np.float64)
+        weights = beam.spectrum.weights or (1.0,) * len(wavelength)
+        weight = np.array(weights, dtype=np.float64)
         rays = _divergent_rays(beam, direction, polarization_axis)
         incident, wavelength, weight = _every_pair(rays, wavelength, weight)
         origin = "spectrum"
     else:
         steps = dispersion_steps(beam)
-        shift = 1.0 + steps.step * np.arange(steps.count) - steps.extent / 2.0
-        wavelength = beam.central_wavelength_A / ANGSTROM * shift
+        shift = 1.0 + steps.step * np.arange(steps.points) - steps.extent / 2.0
+        wavelength = np.asarray(beam.central_wavelength_A / ANGSTROM * shift, dtype=np.float64)
         if (wavelength <= 0).any():
             raise ExperimentError(
                 f"beam.dispersion_percent = {beam.dispersion_percent:g} makes a wavelength ≤ 0; "
@@ -94,13 +95,13 @@ def _divergent_rays(beam: Beam, direction: Array, polarization_axis: Array) -> A
     h, v = divergence_steps(beam)
     vertical = unit(np.cross(direction, polarization_axis))
     rays = []
-    for i in range(h.count):
-        for j in range(v.count):
+    for i in range(h.points):
+        for j in range(v.points):
             hdiv = h.step * i - h.extent / 2.0
             vdiv = v.step * j - v.extent / 2.0
             if beam.round_divergence and h.extent > 0 and v.extent > 0:
-                radius = (hdiv**2 - h.step**2 / 4.0 * (1 - h.count % 2)) / h.extent**2
-                radius += (vdiv**2 - v.step**2 / 4.0 * (1 - v.count % 2)) / v.extent**2
+                radius = (hdiv**2 - h.step**2 / 4.0 * (1 - h.points % 2)) / h.extent**2
+                radius += (vdiv**2 - v.step**2 / 4.0 * (1 - v.points % 2)) / v.extent**2
                 if 4.0 * radius > 1.1:
                     continue
             turned = axis_rotation(vertical, hdiv) @ axis_rotation(polarization_axis, vdiv)

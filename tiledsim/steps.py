@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 class Steps(NamedTuple):
     """A resolved sweep: how many points, over what range, how far apart."""
 
-    count: int
+    points: int
     extent: float
     step: float
 

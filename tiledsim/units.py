@@ -17,7 +17,7 @@ DEFAULT_FLUENCE: Final = 125932015286227086360700780544.0
 MM: Final = 1e3
 UM: Final = 1e6
 ANGSTROM: Final = 1e10
-"""Divide a length in mm, µm or Å by these to get metres; exact powers of ten divide exactly rounded."""
+"""Divide a length in mm, µm or Å by these to get metres."""
 
 
 def energy_to_wavelength_A(energy_eV: float) -> float:

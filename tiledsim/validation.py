@@ -99,8 +99,10 @@ def _sentence(model: Model, detail: ErrorDetails, names: Mapping[str, str]) -> s
     if kind == "missing" and not isinstance(given, list | tuple):
         what = "section" if _part(place.annotation) else "key"
         return f"{name} is missing: the {what} must be given, as {allowed(place.annotation)}"
-    text = f"{name}{' = ' if name == place.key else ' '}{_shown(given)}: "
-    text += f"must be {allowed(place.annotation)}"
+    must = allowed(place.annotation)
+    if kind == "finite_number":
+        must = must.replace("a number", "a finite number")
+    text = f"{name}{' = ' if name == place.key else ' '}{_shown(given)}: must be {must}"
     choices = _choices(place.annotation)
     return text + did_you_mean(given, choices) if isinstance(given, str) and choices[3:] else text
 
@@ -225,6 +227,8 @@ def _shown(value: Any) -> str:
         text = f"[{', '.join(_shown(element) for element in value)}]"
     elif isinstance(value, str):
         text = repr(value)
+    elif isinstance(value, float):
+        text = f"{value:.15g}"
     elif isinstance(value, dict):
         text = "{…}" if value else "{}"
     else:

@@ -13,11 +13,12 @@ def unit(vector: ArrayLike) -> Array:
     """Return ``vector`` [..., 3] scaled to length 1; a zero vector stays zero."""
     v = np.asarray(vector, dtype=np.float64)
     length = np.sqrt((v * v).sum(axis=-1, keepdims=True))
-    return np.divide(v, length, out=np.zeros_like(v), where=length > 0)
+    unit_vectors: Array = np.divide(v, length, out=np.zeros_like(v), where=length > 0)
+    return unit_vectors
 
 
 def axis_rotation(axis: ArrayLike, angle: float) -> Array:
-    """Matrix [3, 3] that rotates by ``angle`` [rad] about the direction ``axis`` [3] (Rodrigues)."""
+    """Matrix [3, 3] that rotates by ``angle`` [rad] about the direction ``axis`` (Rodrigues)."""
     x, y, z = unit(axis)
     c, s = math.cos(angle), math.sin(angle)
     t = 1.0 - c

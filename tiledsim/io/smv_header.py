@@ -10,12 +10,13 @@ _SHORTEST = 512
 _LINE = re.compile(r"^\s*([A-Za-z][^=;\n]*?)\s*=\s*([^;\n]*)", re.MULTILINE)
 
 
-def read_smv_header(path: Path) -> dict[str, str]:
+def read_smv_header(path: Path, what: str = "image") -> dict[str, str]:
     """Return the keywords of a file's header with their values, in the order of the file.
 
-    Raises InputFileError for a file that is missing or no SMV image.
+    ``what`` says what the file is for, in messages.  Raises InputFileError for a file that is
+    missing or no SMV image.
     """
-    return parse_smv_header(path, read_bytes(path, "image"))
+    return parse_smv_header(path, read_bytes(path, what))
 
 
 def parse_smv_header(path: Path, content: bytes) -> dict[str, str]:

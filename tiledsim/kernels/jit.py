@@ -23,8 +23,7 @@ def jit(function: F) -> F:
         return cast(F, numba.njit(**options)(function))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def wide_vectors(typing_context: Any) -> Any:
+def _wide_vectors(typing_context: Any) -> Any:
     """Let the function that calls this use the widest vectors of the processor.
 
     LLVM prefers half the width on AVX-512 machines, for the sake of code around it that would be
@@ -38,3 +37,6 @@ def wide_vectors(typing_context: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+wide_vectors = cast(Callable[[], None], intrinsic(_wide_vectors))

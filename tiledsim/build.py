@@ -181,7 +181,7 @@ def shot_cells(shots: Shots, lattice: Lattice) -> tuple[Array, Array]:
 
 
 def load_mask(detector: Detector) -> NDArray[np.bool_] | None:
-    """Read the mask: an SMV image, or a .npy of (slow, fast) or (panel, slow, fast); 0 is masked."""
+    """Read the mask, 0 is masked: SMV, or a .npy of (slow, fast) or (panel, slow, fast)."""
     if detector.mask_file is None:
         return None
     path = detector.mask_file

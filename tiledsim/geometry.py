@@ -208,7 +208,7 @@ def _pivot(detector: Detector, frame: Frame, quirks: frozenset[Quirk]) -> Pivot:
 
 
 def _middle(detector: Detector) -> tuple[float, float]:
-    """Return the near point (fast, slow) before a beam centre is heard: ORGX, ORGY or the middle."""
+    """Return the near point (fast, slow) that needs no beam centre: ORGX, ORGY or the middle."""
     p = detector.pixel_mm / MM
     fast, slow = detector.size_px
     near_f = p * fast / 2.0 if detector.org_x_px is None else (detector.org_x_px - 0.5) * p

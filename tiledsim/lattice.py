@@ -68,7 +68,7 @@ def cell_volume(cell: Cell) -> float:
     )
     if max(angles) >= 180 or skew <= 1e-12:
         raise ExperimentError(
-            f"crystal.cell_A_deg: angles {angles[0]:g} {angles[1]:g} {angles[2]:g} close no volume; "
+            f"crystal.cell_A_deg: angles {', '.join(f'{x:g}' for x in angles)} close no volume; "
             "each must be below the sum of the other two, and their sum below 360"
         )
     return 2 * a * b * c * math.sqrt(skew)

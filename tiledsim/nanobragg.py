@@ -163,6 +163,8 @@ class _Reading:
         self._convention()
         self._size()
         self._structure_factors()
+        if self.parity:
+            self._as_nanobragg()
         if self.values.get("beam.wavelength_A") is self.values.get("beam.energy_eV") is None:
             self.put("beam.wavelength_A", 1.0, "-lambda")
         if self.values.get("crystal.misset_deg") == "random":
@@ -266,6 +268,27 @@ class _Reading:
             raise ExperimentError(
                 f"no structure factors: give -hkl FILE, -dump FILE{also} or -default_F above 0"
             )
+
+    def _as_nanobragg(self) -> None:
+        """Follow nanoBragg where flags meet in ways that no quirk describes."""
+        sensor = "detector.sensor."
+        thickness = self.values.get(sensor + "thickness_um", 0.0)
+        transparent = thickness > 0 and self.values.get(sensor + "depth_um") == 0.0
+        if transparent or (thickness <= 0 and "sampling.oversample_thick" in self.values):
+            raise ExperimentError(
+                "nanoBragg renders nothing but zeros with "
+                + ("-detector_abs inf before" if transparent else "-oversample_thick without")
+                + " -detector_thick; leave one out, or use the mode spec"
+            )
+        switched_off = self.values.get("beam.polarization_correction") is False
+        if switched_off and "sampling.oversample_polar" in self.values:
+            self.put("beam.polarization_correction", True, "-oversample_polar")
+            self.notes.append("-nopolar has no effect with -oversample_polar, as in nanoBragg")
+        sized = any(self.values.get(f"crystal.size_mm[{i}]", 0.0) > 0 for i in range(3))
+        if sized and "structure_factors.interpolate" not in self.values:
+            # nanoBragg decides on interpolation before it turns the size into cells.
+            cells = [self.values.get(f"crystal.cells[{i}]", 1) for i in range(3)]
+            self.put("structure_factors.interpolate", min(cells) <= 2, "-xtalsize")
 
     def command(self, fixed: Mapping[str, Any]) -> NanobraggCommand:
         """Make the experiment, or raise ExperimentError that names the flag."""

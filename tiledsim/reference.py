@@ -182,7 +182,7 @@ def crystal_steps(
 
 
 def lattice_factor(scene: Scene, shot: int, delta: Array) -> tuple[Array | None, Array]:
-    """Lattice factor of distances ``delta`` [..., 3] from the nearest reflection, signs of N·h too."""
+    """Lattice factors of distances ``delta`` [..., 3] from the nearest reflection."""
     N = np.array(scene.cell_counts, dtype=np.float64)
     total = float(N.prod())
     if scene.crystal_shape == "square":
@@ -269,7 +269,7 @@ def evaluate(scene: Scene, shot: int, panel: int, slow: ArrayLike, fast: ArrayLi
             intensity += _water_start(scene)
     if scene.water and not scene.water_twice:
         drop = scene.water_molecules * scene.orientations
-        intensity += drop * (own * scene.weight).sum(axis=(1, 2, 3))
+        intensity += drop * (own * running * scene.weight).sum(axis=(1, 2, 3))
     whole = {name: np.ones(len(slow)) for name in corrections}
     if scene.thick_correction == "first":
         whole["thick"] = rays.capture[:, -1, 0]

@@ -85,8 +85,8 @@ class Scene:
     first_rotations: Array | None
     """[M, 3, 3] for the first evaluation of an image, where it differs."""
     first_evaluation: NDArray[np.int64] | None
-    """Slow, fast and step (over layers, subpixels, sources) of each panel's first evaluation [P, 3];
-    −1 where a panel has none."""
+    """Slow, fast and step (over layers, subpixels, sources) of the first evaluation of each panel
+    [P, 3]; −1 where a panel has none."""
 
     cell_counts: tuple[int, int, int]
     crystal_shape: Literal["square", "round", "gauss", "tophat"]

@@ -89,7 +89,8 @@ def _parse_rows(path: Path) -> Array:
             continue
         if len(words) < 4:
             raise InputFileError(
-                f"{path}, line {number}: {len(words)} columns where h k l F are needed: {line.strip()!r}"
+                f"{path}, line {number}: {len(words)} columns where h k l F are needed: "
+                f"{line.strip()!r}"
             )
         try:
             values = [float(word) for word in words[:4]]
@@ -135,8 +136,8 @@ def read_fdump(path: Path, default_F: float) -> FTable:
         or len(data) - start != 8 * int(spare.prod(dtype=object))
     ):
         raise InputFileError(
-            f"{path}: limits {low.tolist()} to {high.tolist()} do not fit {len(data) - start} bytes "
-            f"of data; {8 * spare.prod(dtype=object)} are needed"
+            f"{path}: limits {low.tolist()} to {high.tolist()} do not fit "
+            f"{len(data) - start} bytes of data; {8 * spare.prod(dtype=object)} are needed"
         )
     values = np.frombuffer(data, dtype="<f8", offset=start).reshape(spare)[:-1, :-1, :-1]
     if not np.isfinite(values).all():

@@ -229,7 +229,8 @@ def render_rows(
     omega, capture = np.empty(LANES), np.empty(LANES)
     polar, kept = np.ones(LANES), np.ones(LANES)
     latt, at, F, bunch = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    own, running, total = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    own, running = np.empty(LANES), np.empty(LANES)
+    total, drop = np.empty(LANES), np.empty(LANES)
     whole_thick, whole_polar, whole_omega = np.ones(LANES), np.ones(LANES), np.ones(LANES)
     bits = np.empty(LANES, dtype=np.int64)
     power = bits.view(np.float64)
@@ -244,6 +245,7 @@ def render_rows(
                 image[row, col : col + width] = 0.0
                 continue
             total[:] = p.water_start
+            drop[:] = 0.0
             if p.polar == FIRST:
                 whole_polar[:] = 0.0
             for layer in range(p.layers):
@@ -276,7 +278,7 @@ def render_rows(
                             running *= omega
                         if p.water_own != 0.0:
                             for j in range(LANES):
-                                total[j] += own[j] * p.water_own
+                                drop[j] += own[j] * running[j] * p.water_own
                         own *= kept
                         bunch[:] = 0.0
                         for m in range(len(p.orientations)):
@@ -342,5 +344,5 @@ def render_rows(
                                 total[j] += own[j] * bunch[j]
             for j in range(width):
                 factor = whole_thick[j] * whole_polar[j] * whole_omega[j]
-                value = p.scale * total[j] * factor
+                value = p.scale * (total[j] + drop[j]) * factor
                 image[row, col + j] = value if rendered[row, col + j] else 0.0

@@ -100,7 +100,7 @@ def square(
         l = cx * qx[j] + cy * qy[j] + cz * qz[j]
         h0, k0, l0 = np.ceil(h - 0.5), np.ceil(k - 0.5), np.ceil(l - 0.5)
         dh, dk, dl = h - h0, k - k0, l - l0
-        # sin πNh and sin πNδ differ by a sign only, and so do Nδ and its distance to a whole number.
+        # sin πNh and sin πNδ differ by a sign only; so do those of Nδ and of its fraction.
         uh, uk, ul = na * dh, nb * dk, nc * dl
         uh, uk, ul = uh - _whole(uh), uk - _whole(uk), ul - _whole(ul)
         # On a reflection itself the ratio is N: both polynomials are π there.
@@ -209,7 +209,7 @@ def gauss(
     bits: NDArray[np.int64],
     power: Array,
 ) -> None:
-    """(N·exp(−fudge·w/0.63))².  ``bits`` and ``power`` [LANES] are one memory, seen as both types."""
+    """(N·exp(−fudge·w/0.63))².  ``bits`` and ``power`` [LANES] are one memory, as both types."""
     wide_vectors()
     _offset_squared(qx, qy, qz, abc, star, low, size, latt, at)
     total = N[0] * N[1] * N[2]

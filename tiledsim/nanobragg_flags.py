@@ -287,6 +287,9 @@ def _unknown(word: str, before: Given | None) -> str:
         return f"'{word}' belongs to no flag" + (
             f"; {before.name} before it takes {before.flag.wants}" if before else ""
         )
+    if word.startswith("--"):
+        one = f"; did you mean {word[1:]}?" if find_flag(word[1:]) else ""
+        return f"{word}: no such flag, nanoBragg's have one dash{one}"
     found = nearest(word, [known.removesuffix("$") for known in _BY_NAME])
     return f"{word}: no such flag" + (f"; did you mean {found}?" if found else "")
 

@@ -137,7 +137,7 @@ def test_file_names_are_relative_to_the_experiment(tmp_path: Path) -> None:
             "shots.zzz: no such key; known here: count, orientation, seed, misset_deg",
         ),
         ("= 1.0", "= 0", "beam.wavelength_A = 0: must be a number above 0"),
-        ("= 1.0", "= nan", "beam.wavelength_A = nan: must be a number above 0"),
+        ("= 1.0", "= nan", "beam.wavelength_A = nan: must be a finite number above 0"),
         ("= 1.0", "= 'red'", "beam.wavelength_A = 'red': must be a number above 0"),
         (
             "[70, 80, 90, 75, 85, 95]",

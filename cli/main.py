@@ -1,0 +1,94 @@
+"""The command ``tiledsim``: it parses arguments, prints, and turns errors into exit statuses.
+
+Commands live in modules of their own and import what they need when they run, so that ``--help``
+is there at once.
+"""
+
+import sys
+import traceback
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from tiledsim import __version__
+from tiledsim.cli import convert, describe, doctor
+from tiledsim.errors import RunError, TiledsimError
+
+BAD_INPUT: Final = 2
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="tiledsim",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for module in (describe, convert, doctor):
+    module.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tiledsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tiledsim(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Simulate X-ray diffraction images of crystals, in absolute photons per pixel.
+
+    A detector is cut into tiles, every tile is rendered on a Dask worker and written straight to a
+    Zarr store.  Errors are one line and exit with status 2 for bad input, 1 for a failed run.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [word for word in arguments if word != "--debug"]
+    try:
+        status = app(args=arguments, prog_name="tiledsim", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted", debug)
+        status = INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        status = FAILED
+    except TiledsimError as error:
+        _complain(str(error), debug)
+        status = FAILED if isinstance(error, RunError) else BAD_INPUT
+    except MemoryError:
+        _complain("out of memory; use smaller tiles (--tile) or fewer workers (--workers)", debug)
+        status = FAILED
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # what Typer says about arguments
+        if usage is None:
+            _complain(f"{type(error).__name__}: {error} (--debug shows where)", debug)
+            status = FAILED
+        else:
+            _complain(usage().replace("\n", " "), debug)
+            status = BAD_INPUT
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"tiledsim: error: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Options that several commands share, and how their values are read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiledsim.errors import ExperimentError
+
+if TYPE_CHECKING:
+    from tiledsim.experiment import Experiment
+    from tiledsim.quirks import Mode, Quirk
+
+FLAG_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": True}
+"""For commands that take nanoBragg's flags: words with one dash are handed through."""
+
+ModeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="spec|c-parity",
+        help="spec: the model as documented; c-parity: nanoBragg.c with all its quirks.",
+    ),
+]
+QuirksOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quirks",
+        metavar="LIST",
+        help="Quirks to have instead of the mode's: names with commas between, all or none; "
+        "-NAME takes one away (all,-phi_carryover).",
+    ),
+]
+
+
+def read_mode(text: str | None, default: "Mode") -> "Mode":
+    """Return the mode of ``--mode``; ExperimentError for one that does not exist."""
+    modes: dict[str | None, Mode] = {None: default, "spec": "spec", "c-parity": "c-parity"}
+    if text in modes:
+        return modes[text]
+    raise ExperimentError(f"--mode {text}: must be spec or c-parity")
+
+
+def read_quirks(text: str | None, mode: "Mode") -> "tuple[Quirk, ...] | None":
+    """Return the quirks of ``--quirks``, or None where the mode's own are meant.
+
+    Raises ExperimentError for a quirk that does not exist, naming the nearest one.
+    """
+    from tiledsim.quirks import ALL_QUIRKS, quirks_of
+    from tiledsim.validation import did_you_mean
+
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    chosen = set(quirks_of(mode)) if words and words[0].startswith("-") else set()
+    for word in words:
+        name = word.removeprefix("-")
+        if name == "none":
+            chosen.clear()
+            continue
+        named = [quirk for quirk in ALL_QUIRKS if name in (quirk, "all")]
+        if not named:
+            advice = did_you_mean(name, ALL_QUIRKS) or f"; known are {', '.join(ALL_QUIRKS)}"
+            raise ExperimentError(f"--quirks {name}: no such quirk{advice}")
+        (chosen.difference_update if word.startswith("-") else chosen.update)(named)
+    return tuple(quirk for quirk in ALL_QUIRKS if quirk in chosen)
+
+
+def read_experiment(words: list[str], mode: str | None, quirks: str | None) -> "Experiment":
+    """Return the experiment of a command: the name of a TOML file, or nanoBragg's flags.
+
+    Raises ExperimentError or InputFileError for what is not understood.
+    """
+    if not words:
+        raise ExperimentError("no experiment: give a TOML file, or nanoBragg's flags after --")
+    if len(words) == 1 and not words[0].startswith("-"):
+        from tiledsim.experiment import load
+
+        experiment = load(Path(words[0]))
+        changes: dict[str, object] = {}
+        if mode is not None:
+            changes |= {"mode": read_mode(mode, experiment.mode), "quirks": None}
+        if quirks is not None:
+            changes["quirks"] = read_quirks(quirks, read_mode(mode, experiment.mode))
+        return experiment.replace(**changes) if changes else experiment
+    from tiledsim.nanobragg import experiment_from_nanobragg
+
+    taken = read_mode(mode, "c-parity")
+    return experiment_from_nanobragg(words, taken, quirks=read_quirks(quirks, taken))

@@ -1,0 +1,295 @@
+"""What an experiment comes to: the values that were computed or chosen, and why.
+
+The numbers are those of the scene, that is of what a run will render.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tiledsim.build import recommended_oversampling
+from tiledsim.experiment import Experiment
+from tiledsim.geometry import Geometry, detector_geometry
+from tiledsim.lattice import Lattice, build_lattice, cell_of
+from tiledsim.scene import Scene
+from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
+from tiledsim.vectors import Array
+
+HEAVY_OVERSAMPLING: Final = 20
+"""An oversampling chosen automatically above this is announced with its cost."""
+
+Value = str | float | int | list[float] | list[int]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One value with its unit and, where it was chosen rather than given, why."""
+
+    name: str
+    value: Value
+    unit: str = ""
+    why: str = ""
+
+
+Description = dict[str, list[Fact]]
+"""Facts by section."""
+
+
+def describe(experiment: Experiment, scene: Scene) -> Description:
+    """Return the facts of an experiment; ``scene`` is its scene."""
+    quirks = experiment.active_quirks
+    geometry = detector_geometry(
+        experiment.detector, experiment.beam, experiment.rotation.axis, quirks
+    )
+    lattice = build_lattice(experiment.crystal, experiment.beam.central_wavelength_A, quirks)
+    sections: Description = {
+        "experiment": [Fact("mode", scene.mode), Fact("quirks", ", ".join(scene.quirks) or "none")],
+        "beam": _beam(experiment, scene),
+        "crystal": _crystal(experiment, scene, lattice),
+        "orientations": _orientations(experiment, scene),
+        "structure factors": _structure_factors(experiment, scene),
+        "detector": _detector(experiment, scene, geometry),
+    }
+    for panel in range(len(geometry.origin)):
+        name = "panel" if len(geometry.origin) == 1 else f"panel {panel}"
+        sections[name] = _panel(scene, geometry, panel)
+    sections["sampling"] = _sampling(experiment, scene, lattice, geometry)
+    if experiment.title:
+        sections["experiment"].insert(0, Fact("title", experiment.title))
+    return sections
+
+
+def announcements(experiment: Experiment, scene: Scene) -> list[str]:
+    """Return what a person should know before a run starts, a line each."""
+    if experiment.sampling.oversample == "auto" and scene.oversample > HEAVY_OVERSAMPLING:
+        return [
+            f"the crystal's size asks for {scene.oversample}-fold oversampling (chosen "
+            f"automatically): {scene.oversample**2:,} subpixels, {scene.steps_per_pixel:,} steps a "
+            "pixel; sampling.oversample (-oversample) sets another"
+        ]
+    return []
+
+
+def _beam(experiment: Experiment, scene: Scene) -> list[Fact]:
+    beam = experiment.beam
+    wavelength = beam.central_wavelength_A
+    low, high = (float(v) * ANGSTROM for v in (scene.wavelength.min(), scene.wavelength.max()))
+    flux, seconds, size = beam.flux_photons_per_s, beam.exposure_s, beam.beamsize_mm
+    by_flux = f"{flux:g} photons/s for {seconds:g} s on {size:g} mm" if flux else ""
+    cosine = np.clip(scene.incident @ scene.beam, -1.0, 1.0)
+    facts = [
+        Fact("wavelength", wavelength, "Å", f"{HC_EV_A / wavelength:.6g} eV"),
+        Fact("direction", _numbers(scene.beam)),
+        Fact("fluence", scene.fluence, "photons/m²", by_flux),
+        Fact("polarization", scene.polarization, "", "" if scene.polarized else "switched off"),
+        Fact("polarization axis", _numbers(scene.polarization_axis)),
+        Fact("sources", scene.sources, "", _source_origin(experiment)),
+    ]
+    if low != high:
+        facts.append(Fact("wavelengths", [low, high], "Å", "smallest and largest"))
+    if scene.sources > 1:
+        spread = 1000.0 * float(np.arccos(cosine).max())
+        facts.append(Fact("largest divergence", spread, "mrad", "from the beam's direction"))
+    return facts
+
+
+def _source_origin(experiment: Experiment) -> str:
+    if experiment.beam.source_file is not None:
+        return f"from {experiment.beam.source_file}"
+    if experiment.beam.spectrum is not None:
+        return "spectrum and divergence"
+    return "divergence and dispersion"
+
+
+def _crystal(experiment: Experiment, scene: Scene, lattice: Lattice) -> list[Fact]:
+    crystal = experiment.crystal
+    sized = any(size > 0 for size in crystal.size_mm)
+    sides = [n * length for n, length in zip(scene.cell_counts, lattice.cell[:3], strict=True)]
+    facts = [
+        Fact("cell", list(lattice.cell), "Å, deg"),
+        Fact("reciprocal cell", list(cell_of(lattice.reciprocal)), "1/Å, deg"),
+        Fact("volume", lattice.volume_A3, "Å³"),
+    ]
+    facts += [Fact(name, _numbers(v), "Å") for name, v in zip("abc", lattice.direct, strict=True)]
+    if lattice.misset_deg is not None:
+        why = f"drawn with seed {crystal.misset_seed}" if crystal.misset_deg == "random" else ""
+        facts.append(Fact("misset", list(lattice.misset_deg), "deg", why))
+    elif crystal.misset_deg == "random":
+        facts.append(Fact("misset", "random", "", f"drawn with seed {crystal.misset_seed}"))
+    facts += [
+        Fact("cells", list(scene.cell_counts), "", "from the crystal's size" if sized else ""),
+        Fact("size", [side / 1e4 for side in sides], "µm"),
+        Fact("spot shape", scene.crystal_shape, "", f"fudge {scene.fudge:g}"),
+    ]
+    return facts
+
+
+def _orientations(experiment: Experiment, scene: Scene) -> list[Fact]:
+    mosaic, shots = experiment.crystal.mosaic, experiment.shots
+    domains = scene.orientations // len(scene.phi)
+    if mosaic.matrices_file is not None:
+        origin = f"from {mosaic.matrices_file}"
+    elif domains == 1:
+        origin = "no mosaic spread"
+    else:
+        chosen = ", 10 as none were given" if mosaic.domains is None else ""
+        origin = f"spread {mosaic.spread_deg:g} deg, seed {mosaic.seed}{chosen}"
+    first, last = (math.degrees(float(scene.phi[i])) for i in (0, -1))
+    turned = {"same": "all alike", "random": f"random, seed {shots.seed}"}[shots.orientation]
+    return [
+        Fact("phi steps", len(scene.phi), "", f"from {first:g} to {last:g} deg"),
+        Fact("mosaic domains", domains, "", origin),
+        Fact("orientations", scene.orientations, "", "phi steps x mosaic domains"),
+        Fact(
+            "shots",
+            scene.shape[0],
+            "",
+            "misset angles given" if shots.misset_deg else turned if shots.count > 1 else "",
+        ),
+    ]
+
+
+def _structure_factors(experiment: Experiment, scene: Scene) -> list[Fact]:
+    factors = experiment.structure_factors
+    facts = [Fact("default F", scene.default_F, "electrons", "outside the table")]
+    if scene.uniform_F:
+        return [*facts, Fact("table", "none", "", "every reflection has the default")]
+    size = [n - 2 for n in scene.F_table.shape]
+    high = [low + n - 1 for low, n in zip(scene.hkl_lowest, size, strict=True)]
+    limits = ", ".join(
+        f"{name} {low} to {top}"
+        for name, low, top in zip("hkl", scene.hkl_lowest, high, strict=True)
+    )
+    why = "as asked for"
+    if factors.interpolate == "auto":
+        why = "a crystal of 2 cells or fewer" if scene.interpolate else "3 cells or more"
+    return [
+        *facts,
+        Fact("table", limits, "", f"from {factors.hkl_file or factors.fdump_file}"),
+        Fact("interpolation", "tricubic" if scene.interpolate else "none", "", why),
+    ]
+
+
+def _detector(experiment: Experiment, scene: Scene, geometry: Geometry) -> list[Fact]:
+    detector = experiment.detector
+    _, panels, slow, fast = scene.shape
+    facts = [
+        Fact("pixels", [fast, slow], "", "fast x slow"),
+        Fact("pixel size", detector.pixel_mm, "mm"),
+        Fact("panels", panels),
+        Fact("spindle axis", _numbers(geometry.spindle)),
+    ]
+    if geometry.pivot is not None:
+        facts.insert(0, Fact("convention", detector.convention))
+        facts.insert(1, Fact("pivot", geometry.pivot, "", _pivot_reason(experiment, geometry)))
+    if detector.curved:
+        facts.append(Fact("shape", "curved", "", "every pixel at the same distance"))
+    if detector.point_pixel:
+        facts.append(Fact("solid angle", "1/R²", "", "point pixels"))
+    if scene.absorbing:
+        facts += [
+            Fact("sensor layers", scene.layers, "", f"{scene.layer_step * UM:g} µm apart"),
+            Fact("attenuation depth", UM / scene.attenuation, "µm"),
+        ]
+    rendered = scene.rendered_pixels
+    total = scene.shape[0] * panels * slow * fast
+    if detector.roi is not None:
+        facts.append(
+            Fact("region of interest", list(scene.roi), "px", "fast, then slow, inclusive")
+        )
+    if detector.mask_file is not None:
+        facts.append(Fact("mask", str(detector.mask_file)))
+    if rendered != total:
+        facts.append(Fact("rendered pixels", rendered, "", f"of {total:,}"))
+    return facts
+
+
+def _pivot_reason(experiment: Experiment, geometry: Geometry) -> str:
+    detector = experiment.detector
+    if detector.pivot == geometry.pivot:
+        return "asked for"
+    if detector.convention == "custom":
+        return "from the way the detector's place was given"
+    asked = f", not {detector.pivot} (quirk pivot_override)" if detector.pivot else ""
+    return f"that of the convention{asked}"
+
+
+def _panel(scene: Scene, geometry: Geometry, panel: int) -> list[Fact]:
+    pixel = scene.pixel_size
+    beam_f, beam_s = geometry.beam_centre[panel]
+    near_f, near_s = geometry.near_point[panel]
+    meets = abs(float(geometry.normal[panel] @ geometry.beam)) > 1e-9
+    facts = [
+        Fact("origin", _numbers(geometry.origin[panel] * MM), "mm"),
+        Fact("fast axis", _numbers(geometry.fast[panel])),
+        Fact("slow axis", _numbers(geometry.slow[panel])),
+        Fact("normal", _numbers(geometry.normal[panel])),
+        Fact("close distance", float(geometry.close_distance[panel]) * MM, "mm"),
+    ]
+    if meets:
+        facts += [
+            Fact("distance", float(geometry.distance[panel]) * MM, "mm", "along the beam"),
+            Fact("beam centre", [beam_f * MM, beam_s * MM], "mm", "fast, slow from the corner"),
+            Fact("beam centre in pixels", [beam_f / pixel, beam_s / pixel], "px"),
+        ]
+    facts += [
+        Fact("ORGX, ORGY", [near_f / pixel + 0.5, near_s / pixel + 0.5], "px", "nearest point"),
+        Fact("resolution", _resolution(scene, geometry, panel), "Å", "finest, at a corner"),
+    ]
+    return facts
+
+
+def _resolution(scene: Scene, geometry: Geometry, panel: int) -> float:
+    """Return the smallest d-spacing [Å] at the corners of a panel."""
+    _, _, slow, fast = scene.shape
+    corners = [
+        geometry.origin[panel]
+        + f * scene.pixel_size * geometry.fast[panel]
+        + s * scene.pixel_size * geometry.slow[panel]
+        for f in (0, fast)
+        for s in (0, slow)
+    ]
+    directions = np.array(corners) / np.linalg.norm(corners, axis=1)[:, None]
+    chord = float(np.linalg.norm(directions - scene.beam, axis=1).max())
+    return float(scene.wavelength.min()) * ANGSTROM / chord if chord > 0 else math.inf
+
+
+def _sampling(
+    experiment: Experiment, scene: Scene, lattice: Lattice, geometry: Geometry
+) -> list[Fact]:
+    recommended = recommended_oversampling(lattice, scene.cell_counts, geometry, experiment)
+    sides = [n * length for n, length in zip(scene.cell_counts, lattice.cell[:3], strict=True)]
+    asked = experiment.sampling.oversample
+    if asked == "auto":
+        why = f"automatic, for a crystal of {max(sides):.4g} Å"
+    elif asked < recommended:
+        why = f"{recommended} is recommended: intensity may vary strongly across a pixel"
+    else:
+        why = f"{recommended} would do" if asked > recommended else "as recommended"
+    steps = scene.steps_per_pixel
+    product = " x ".join(
+        f"{count} {name}"
+        for count, name in (
+            (scene.layers, "layers"),
+            (scene.oversample**2, "subpixels"),
+            (scene.sources, "sources"),
+            (scene.orientations, "orientations"),
+        )
+    )
+    facts = [
+        Fact("oversampling", scene.oversample, "", why),
+        Fact("steps a pixel", steps, "", product),
+        Fact("steps in all", steps * scene.rendered_pixels),
+        Fact("tables", round(scene.table_bytes / 2**20, 3), "MiB"),
+    ]
+    if scene.dmin > 0:
+        facts.insert(1, Fact("resolution cut", scene.dmin * ANGSTROM, "Å"))
+    if scene.water > 0:
+        facts.insert(1, Fact("water", scene.water * UM, "µm"))
+    return facts
+
+
+def _numbers(vector: Array) -> list[float]:
+    return [float(value) + 0.0 for value in vector]  # no -0

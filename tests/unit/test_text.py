@@ -29,10 +29,10 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path, content: bytes, said
     ("name", "said"),
     [
         ("missing.txt", "does not exist"),
-        (".", "is a folder"),
+        (".", r"^source file \S+ is a folder"),
         ("a.txt/b", "cannot be read: Not a directory"),
         ("nul\0", "cannot be read"),
-        ("/dev/null", "is a device"),
+        ("/dev/null", "^source file /dev/null is a device"),
     ],
 )
 def test_what_cannot_be_opened_is_one_line(tmp_path: Path, name: str, said: str) -> None:

@@ -27,13 +27,12 @@ def read_bytes(path: Path, what: str) -> bytes:
     """Return the bytes of a file (or a pipe); InputFileError as :func:`read_text`."""
     try:
         mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise InputFileError(f"{what} file {path} is a folder; give the name of a file")
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise InputFileError(f"{what} file {path} is a device; give the name of a file")
-        return path.read_bytes()
+        kind = "folder" if stat.S_ISDIR(mode) else "device"
+        if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
+            return path.read_bytes()
     except FileNotFoundError:
         raise InputFileError(f"{what} file {path} does not exist; check its name") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         reason = getattr(error, "strerror", None) or str(error)
         raise InputFileError(f"{what} file {path} cannot be read: {reason}") from None
+    raise InputFileError(f"{what} file {path} is a {kind}; give the name of a file")

@@ -35,7 +35,7 @@ def experiments(draw: st.DrawFn, **fixed: Any) -> Experiment:
                 if divergent
                 else {}
             ),
-        },  # fmt: skip
+        },
         "crystal": {
             "cell_A_deg": (*draw(cells), *draw(angles)),
             "misset_deg": draw(st.tuples(_real(-180, 180), _real(-180, 180), _real(-180, 180))),
@@ -58,7 +58,10 @@ def experiments(draw: st.DrawFn, **fixed: Any) -> Experiment:
             "point_pixel": draw(st.booleans()),
             "sensor": {"depth_um": 200.0, "thickness_um": 100.0 * layers, "layers": layers or None},
         },
-        "sampling": {"oversample": draw(st.integers(1, 2)), "dmin_A": draw(st.sampled_from([0, 3.0]))},
+        "sampling": {
+            "oversample": draw(st.integers(1, 2)),
+            "dmin_A": draw(st.sampled_from([0, 3.0])),
+        },
         "background": {"water_um": draw(st.sampled_from([0.0, 20.0]))},
     }  # fmt: skip
     return Experiment(**(parts | fixed))

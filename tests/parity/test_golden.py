@@ -5,7 +5,6 @@ Compared: the whole float image in c-parity.  How closely: 1e-6 relative, with a
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -101,23 +101,32 @@ def _look(
     """Directions, solid angles and capture of one subpixel of a block of pixels."""
     step = p.pixel_size / p.oversample
     odet = layer * p.layer_step
+    x0 = p.origin[0] + sdet * p.slow[0] + odet * p.normal[0]
+    y0 = p.origin[1] + sdet * p.slow[1] + odet * p.normal[1]
+    z0 = p.origin[2] + sdet * p.slow[2] + odet * p.normal[2]
+    fx, fy, fz = p.fast[0], p.fast[1], p.fast[2]
+    first = float(fast * p.oversample + sub) + 0.5
     for j in range(LANES):
-        fdet = step * float((fast + j) * p.oversample + sub) + step / 2.0
-        x = p.origin[0] + fdet * p.fast[0] + sdet * p.slow[0] + odet * p.normal[0]
-        y = p.origin[1] + fdet * p.fast[1] + sdet * p.slow[1] + odet * p.normal[1]
-        z = p.origin[2] + fdet * p.fast[2] + sdet * p.slow[2] + odet * p.normal[2]
-        if p.curved:
-            u, v, w = p.beam[0] * p.distance, p.beam[1] * p.distance, p.beam[2] * p.distance
-            u, v, w = _rotate(u, v, w, p.slow, y / p.distance)
-            x, y, z = _rotate(u, v, w, p.fast, z / p.distance)
-        r = math.sqrt(x * x + y * y + z * z)
-        dx[j], dy[j], dz[j] = x / r, y / r, z / r
-        area = 1.0 if p.point_pixel else p.pixel_size * p.pixel_size * p.close_distance / r
-        omega[j] = area / (r * r)
+        fdet = step * (first + float(j * p.oversample))
+        dx[j], dy[j], dz[j] = x0 + fdet * fx, y0 + fdet * fy, z0 + fdet * fz
+    if p.curved:
+        bx, by, bz = p.beam[0] * p.distance, p.beam[1] * p.distance, p.beam[2] * p.distance
+        for j in range(LANES):
+            u, v, w = _rotate(bx, by, bz, p.slow, dy[j] / p.distance)
+            dx[j], dy[j], dz[j] = _rotate(u, v, w, p.fast, dz[j] / p.distance)
+    area = 1.0 if p.point_pixel else p.pixel_size * p.pixel_size * p.close_distance
+    for j in range(LANES):
+        r_sqr = dx[j] * dx[j] + dy[j] * dy[j] + dz[j] * dz[j]
+        inverse = 1.0 / math.sqrt(r_sqr)
+        omega[j] = area * inverse * inverse * (1.0 if p.point_pixel else inverse)
+        dx[j] *= inverse
+        dy[j] *= inverse
+        dz[j] *= inverse
     if p.absorbing:
         mu = p.layer_step * p.attenuation
+        nx, ny, nz = p.normal[0], p.normal[1], p.normal[2]
         for j in range(LANES):
-            depth = mu / (dx[j] * p.normal[0] + dy[j] * p.normal[1] + dz[j] * p.normal[2])
+            depth = mu / (dx[j] * nx + dy[j] * ny + dz[j] * nz)
             capture[j] = math.exp(-layer * depth) - math.exp(-(layer + 1) * depth)
     else:
         capture[:] = 1.0
@@ -133,10 +142,9 @@ def _shine(
     qx: Array,
     qy: Array,
     qz: Array,
-    polar: Array,
     kept: Array,
 ) -> None:
-    """Scattering vectors, polarization and resolution cut of a block for one source."""
+    """Scattering vectors of a block for one source, and what the resolution cut keeps of it."""
     ix, iy, iz = p.incident[s, 0], p.incident[s, 1], p.incident[s, 2]
     inverse = p.inverse_wavelength[s]
     for j in range(LANES):
@@ -147,65 +155,85 @@ def _shine(
         for j in range(LANES):
             stol = 0.5 * math.sqrt(qx[j] * qx[j] + qy[j] * qy[j] + qz[j] * qz[j])
             kept[j] = 0.0 if stol > 0.0 and p.dmin > 0.5 / stol else 1.0
-    if p.polarized:
+
+
+@jit
+def _polarize(p: Parameters, s: int, dx: Array, dy: Array, dz: Array, polar: Array) -> None:
+    """Polarization factors of a block for one source."""
+    ix, iy, iz = p.incident[s, 0], p.incident[s, 1], p.incident[s, 2]
+    for j in range(LANES):
+        c = dx[j] * ix + dy[j] * iy + dz[j] * iz
+        polar[j] = 0.5 * (1.0 + c * c)
+    if p.polarization != 0.0:
+        ex, ey, ez = p.horizontal[s, 0], p.horizontal[s, 1], p.horizontal[s, 2]
+        bx, by, bz = p.vertical[s, 0], p.vertical[s, 1], p.vertical[s, 2]
         for j in range(LANES):
             c = dx[j] * ix + dy[j] * iy + dz[j] * iz
-            polar[j] = 0.5 * (1.0 + c * c)
-        if p.polarization != 0.0:
-            for j in range(LANES):
-                c = dx[j] * ix + dy[j] * iy + dz[j] * iz
-                e = (
-                    dx[j] * p.horizontal[s, 0]
-                    + dy[j] * p.horizontal[s, 1]
-                    + dz[j] * p.horizontal[s, 2]
-                )
-                b = dx[j] * p.vertical[s, 0] + dy[j] * p.vertical[s, 1] + dz[j] * p.vertical[s, 2]
-                # cos 2ψ without the angle ψ = −atan2(b, e); straight ahead ψ is 0.
-                norm = e * e + b * b
-                cos_2psi = 1.0 if norm == 0.0 else (e * e - b * b) / norm
-                polar[j] -= 0.5 * p.polarization * cos_2psi * (1.0 - c * c)
+            e = dx[j] * ex + dy[j] * ey + dz[j] * ez
+            b = dx[j] * bx + dy[j] * by + dz[j] * bz
+            # cos 2ψ without the angle ψ = −atan2(b, e); straight ahead ψ is 0.
+            norm = e * e + b * b
+            cos_2psi = 1.0 if norm == 0.0 else (e * e - b * b) / norm
+            polar[j] -= 0.5 * p.polarization * cos_2psi * (1.0 - c * c)
+
+
+@jit
+def _lagrange(at: float, weights: Array, first: int, j: int) -> None:
+    """Write the weights of the values at −1, 0, 1, 2 for the value at ``at`` in [0, 1)."""
+    weights[first, j] = -at * (at - 1.0) * (at - 2.0) / 6.0
+    weights[first + 1, j] = (at + 1.0) * (at - 1.0) * (at - 2.0) / 2.0
+    weights[first + 2, j] = -(at + 1.0) * at * (at - 2.0) / 2.0
+    weights[first + 3, j] = (at + 1.0) * at * (at - 1.0) / 6.0
 
 
 @jit
 def _tricubic(
-    p: Parameters, abc: Array, qx: Array, qy: Array, qz: Array, at: Array, F: Array
+    p: Parameters,
+    abc: Array,
+    qx: Array,
+    qy: Array,
+    qz: Array,
+    at: Array,
+    weights: Array,
+    corner: Array,
+    F: Array,
 ) -> None:
     """F between reflections; the nearest one's where the 4×4×4 neighbourhood leaves the table."""
-    size_k, size_l = int(p.size[1]), int(p.size[2])
+    ax, ay, az = abc[0, 0], abc[0, 1], abc[0, 2]
+    bx, by, bz = abc[1, 0], abc[1, 1], abc[1, 2]
+    cx, cy, cz = abc[2, 0], abc[2, 1], abc[2, 2]
+    low_h, low_k, low_l = p.low[0], p.low[1], p.low[2]
+    size_h, size_k, size_l = p.size[0], p.size[1], p.size[2]
+    for j in range(LANES):
+        h = ax * qx[j] + ay * qy[j] + az * qz[j] - low_h
+        k = bx * qx[j] + by * qy[j] + bz * qz[j] - low_k
+        l = cx * qx[j] + cy * qy[j] + cz * qz[j] - low_l
+        fh, fk, fl = np.floor(h), np.floor(k), np.floor(l)
+        _lagrange(h - fh, weights, 0, j)
+        _lagrange(k - fk, weights, 4, j)
+        _lagrange(l - fl, weights, 8, j)
+        # The border is not part of the table: elements 1 … size − 2 are.
+        low_enough = min(min(size_h - 4.0 - fh, size_k - 4.0 - fk), size_l - 4.0 - fl)
+        high_enough = min(min(fh - 2.0, fk - 2.0), fl - 2.0)
+        start = ((fh - 1.0) * size_k + fk - 1.0) * size_l + fl - 1.0
+        corner[j] = start if min(low_enough, high_enough) >= 0.0 else -1.0
+    row, plane = np.uint64(size_l), np.uint64(size_k * size_l)
     table = p.F
     for j in range(LANES):
-        h = abc[0, 0] * qx[j] + abc[0, 1] * qy[j] + abc[0, 2] * qz[j] - p.low[0]
-        k = abc[1, 0] * qx[j] + abc[1, 1] * qy[j] + abc[1, 2] * qz[j] - p.low[1]
-        l = abc[2, 0] * qx[j] + abc[2, 1] * qy[j] + abc[2, 2] * qz[j] - p.low[2]
-        fh, fk, fl = math.floor(h), math.floor(k), math.floor(l)
-        # The border is not part of the table: elements 1 … size − 2 are.
-        if (
-            fh < 2.0
-            or fk < 2.0
-            or fl < 2.0
-            or fh > p.size[0] - 4.0
-            or fk > p.size[1] - 4.0
-            or fl > p.size[2] - 4.0
-        ):
-            F[j] = table[int(at[j])]
+        if corner[j] < 0.0:
+            F[j] = table[np.uint64(np.int64(at[j]))]
             continue
-        x, y, z = h - fh, k - fk, l - fl
-        z0, z1 = -z * (z - 1.0) * (z - 2.0) / 6.0, (z + 1.0) * (z - 1.0) * (z - 2.0) / 2.0
-        z2, z3 = -(z + 1.0) * z * (z - 2.0) / 2.0, (z + 1.0) * z * (z - 1.0) / 6.0
-        y0, y1 = -y * (y - 1.0) * (y - 2.0) / 6.0, (y + 1.0) * (y - 1.0) * (y - 2.0) / 2.0
-        y2, y3 = -(y + 1.0) * y * (y - 2.0) / 2.0, (y + 1.0) * y * (y - 1.0) / 6.0
-        x0, x1 = -x * (x - 1.0) * (x - 2.0) / 6.0, (x + 1.0) * (x - 1.0) * (x - 2.0) / 2.0
-        x2, x3 = -(x + 1.0) * x * (x - 2.0) / 2.0, (x + 1.0) * x * (x - 1.0) / 6.0
-        corner = ((int(fh) - 1) * size_k + int(fk) - 1) * size_l + int(fl) - 1
-        total = 0.0
+        origin = np.uint64(np.int64(corner[j]))
+        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
         for a in range(4):
-            plane = 0.0
             for b in range(4):
-                o = corner + (a * size_k + b) * size_l
-                line = z0 * table[o] + z1 * table[o + 1] + z2 * table[o + 2] + z3 * table[o + 3]
-                plane += (y0 if b == 0 else y1 if b == 1 else y2 if b == 2 else y3) * line
-            total += (x0 if a == 0 else x1 if a == 1 else x2 if a == 2 else x3) * plane
-        F[j] = total
+                w = weights[a, j] * weights[4 + b, j]
+                o = origin + np.uint64(a) * plane + np.uint64(b) * row
+                s0 += w * table[o]
+                s1 += w * table[o + np.uint64(1)]
+                s2 += w * table[o + np.uint64(2)]
+                s3 += w * table[o + np.uint64(3)]
+        F[j] = s0 * weights[8, j] + s1 * weights[9, j] + s2 * weights[10, j] + s3 * weights[11, j]
 
 
 @jit
@@ -229,7 +257,9 @@ def render_rows(
     omega, capture = np.empty(LANES), np.empty(LANES)
     polar, kept = np.ones(LANES), np.ones(LANES)
     latt, at, F, bunch = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    own, running = np.empty(LANES), np.empty(LANES)
+    own, running = np.empty(LANES), np.ones(LANES)
+    own_base, running_base = np.empty(LANES), np.empty(LANES)
+    weights, corner = np.empty((12, LANES)), np.empty(LANES)
     total, drop = np.empty(LANES), np.empty(LANES)
     whole_thick, whole_polar, whole_omega = np.ones(LANES), np.ones(LANES), np.ones(LANES)
     bits = np.empty(LANES, dtype=np.int64)
@@ -246,7 +276,8 @@ def render_rows(
                 continue
             total[:] = p.water_start
             drop[:] = 0.0
-            if p.polar == FIRST:
+            waiting = p.polar == FIRST
+            if waiting:
                 whole_polar[:] = 0.0
             for layer in range(p.layers):
                 for sub in range(p.oversample * p.oversample):
@@ -257,29 +288,40 @@ def render_rows(
                         whole_omega[:] = omega
                     if p.thick == FIRST and sub == 0:
                         whole_thick[:] = capture
+                    for j in range(LANES):
+                        thick_own = capture[j] if p.thick == OWN else 1.0
+                        omega_own = omega[j] if p.omega == OWN else 1.0
+                        own_base[j] = thick_own * omega_own
+                        thick_running = capture[j] if p.thick == RUNNING else 1.0
+                        omega_running = omega[j] if p.omega == RUNNING else 1.0
+                        running_base[j] = thick_running * omega_running
                     for s in range(len(p.incident)):
-                        _shine(p, s, dx, dy, dz, qx, qy, qz, polar, kept)
-                        for j in range(LANES):
-                            if p.polar == FIRST and whole_polar[j] == 0.0 and kept[j] != 0.0:
-                                whole_polar[j] = polar[j]
-                            own[j] = p.weight[s]
-                            running[j] = 1.0
-                        if p.thick == OWN:
-                            own *= capture
-                        elif p.thick == RUNNING:
-                            running *= capture
+                        _shine(p, s, dx, dy, dz, qx, qy, qz, kept)
+                        if p.polarized and (p.polar != FIRST or waiting):
+                            _polarize(p, s, dx, dy, dz, polar)
+                        if waiting:
+                            waiting = False
+                            for j in range(LANES):
+                                if whole_polar[j] == 0.0 and kept[j] != 0.0:
+                                    whole_polar[j] = polar[j]
+                                waiting = waiting or whole_polar[j] == 0.0
+                        weight = p.weight[s]
                         if p.polar == OWN:
-                            own *= polar
-                        elif p.polar == RUNNING:
-                            running *= polar
-                        if p.omega == OWN:
-                            own *= omega
-                        elif p.omega == RUNNING:
-                            running *= omega
+                            for j in range(LANES):
+                                own[j] = weight * own_base[j] * polar[j]
+                        else:
+                            for j in range(LANES):
+                                own[j] = weight * own_base[j]
+                        if products:
+                            for j in range(LANES):
+                                turn = polar[j] if p.polar == RUNNING else 1.0
+                                running[j] = running_base[j] * turn
                         if p.water_own != 0.0:
                             for j in range(LANES):
-                                drop[j] += own[j] * running[j] * p.water_own
-                        own *= kept
+                                turn = running[j] if products else 1.0
+                                drop[j] += own[j] * turn * p.water_own
+                        if p.dmin > 0.0:
+                            own *= kept
                         bunch[:] = 0.0
                         for m in range(len(p.orientations)):
                             abc = p.orientations[m]
@@ -327,7 +369,7 @@ def render_rows(
                                 _gather_add(p.F, at, latt, bunch)
                                 continue
                             if p.interpolate:
-                                _tricubic(p, abc, qx, qy, qz, at, F)
+                                _tricubic(p, abc, qx, qy, qz, at, weights, corner, F)
                             else:
                                 for j in range(LANES):
                                     F[j] = p.F[int(at[j])]

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from tiledsim.kernels.cpu_lattice import LANES, gauss, round_, square, tophat
 from tiledsim.kernels.jit import jit, wide_vectors
+from tiledsim.kernels.vector4 import add_rows
 
 Array = NDArray[np.float64]
 
 SQUARE, ROUND, GAUSS, TOPHAT = range(4)
 OWN, FIRST, RUNNING = range(3)
+SIXTH, THIRD = 1.0 / 6.0, 1.0 / 3.0
 
 
 class Parameters(NamedTuple):
@@ -178,27 +180,13 @@ def _polarize(p: Parameters, s: int, dx: Array, dy: Array, dz: Array, polar: Arr
 
 
 @jit
-def _lagrange(at: float, weights: Array, first: int, j: int) -> None:
-    """Write the weights of the values at −1, 0, 1, 2 for the value at ``at`` in [0, 1)."""
-    weights[first, j] = -at * (at - 1.0) * (at - 2.0) / 6.0
-    weights[first + 1, j] = (at + 1.0) * (at - 1.0) * (at - 2.0) / 2.0
-    weights[first + 2, j] = -(at + 1.0) * at * (at - 2.0) / 2.0
-    weights[first + 3, j] = (at + 1.0) * at * (at - 1.0) / 6.0
+def _corners(p: Parameters, abc: Array, qx: Array, qy: Array, qz: Array, where: Array) -> None:
+    """Fractions of h, k, l and the table's index of the neighbourhood's corner, −1 if outside it.
 
-
-@jit
-def _tricubic(
-    p: Parameters,
-    abc: Array,
-    qx: Array,
-    qy: Array,
-    qz: Array,
-    at: Array,
-    weights: Array,
-    corner: Array,
-    F: Array,
-) -> None:
-    """F between reflections; the nearest one's where the 4×4×4 neighbourhood leaves the table."""
+    ``where`` [4 · LANES] holds one after the other: in four arrays the compiler could not tell
+    that they do not overlap.
+    """
+    wide_vectors()
     ax, ay, az = abc[0, 0], abc[0, 1], abc[0, 2]
     bx, by, bz = abc[1, 0], abc[1, 1], abc[1, 2]
     cx, cy, cz = abc[2, 0], abc[2, 1], abc[2, 2]
@@ -209,31 +197,48 @@ def _tricubic(
         k = bx * qx[j] + by * qy[j] + bz * qz[j] - low_k
         l = cx * qx[j] + cy * qy[j] + cz * qz[j] - low_l
         fh, fk, fl = np.floor(h), np.floor(k), np.floor(l)
-        _lagrange(h - fh, weights, 0, j)
-        _lagrange(k - fk, weights, 4, j)
-        _lagrange(l - fl, weights, 8, j)
+        where[j] = h - fh
+        where[LANES + j] = k - fk
+        where[2 * LANES + j] = l - fl
         # The border is not part of the table: elements 1 … size − 2 are.
-        low_enough = min(min(size_h - 4.0 - fh, size_k - 4.0 - fk), size_l - 4.0 - fl)
-        high_enough = min(min(fh - 2.0, fk - 2.0), fl - 2.0)
-        start = ((fh - 1.0) * size_k + fk - 1.0) * size_l + fl - 1.0
-        corner[j] = start if min(low_enough, high_enough) >= 0.0 else -1.0
-    row, plane = np.uint64(size_l), np.uint64(size_k * size_l)
-    table = p.F
+        below = min(min(size_h - 4.0 - fh, size_k - 4.0 - fk), size_l - 4.0 - fl)
+        above = min(min(fh - 2.0, fk - 2.0), fl - 2.0)
+        corner = ((fh - 1.0) * size_k + fk - 1.0) * size_l + fl - 1.0
+        where[3 * LANES + j] = corner if min(below, above) >= 0.0 else -1.0
+
+
+@jit
+def _lagrange(t: float) -> tuple[float, float, float, float]:
+    """Weights of the values at −1, 0, 1, 2 for the value at t in [0, 1)."""
+    return (
+        ((-SIXTH * t + 0.5) * t - THIRD) * t,
+        ((0.5 * t - 1.0) * t - 0.5) * t + 1.0,
+        ((-0.5 * t + 0.5) * t + 1.0) * t,
+        ((SIXTH * t + 0.0) * t - SIXTH) * t,
+    )
+
+
+@jit
+def _tricubic(p: Parameters, where: Array, at: Array, F: Array) -> None:
+    """F between reflections; the nearest one's where the 4×4×4 neighbourhood leaves the table."""
+    row, plane = int(p.size[2]), int(p.size[1] * p.size[2])
     for j in range(LANES):
-        if corner[j] < 0.0:
-            F[j] = table[np.uint64(np.int64(at[j]))]
+        if where[3 * LANES + j] < 0.0:
+            F[j] = p.F[np.uint64(np.int64(at[j]))]
             continue
-        origin = np.uint64(np.int64(corner[j]))
-        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-        for a in range(4):
-            for b in range(4):
-                w = weights[a, j] * weights[4 + b, j]
-                o = origin + np.uint64(a) * plane + np.uint64(b) * row
-                s0 += w * table[o]
-                s1 += w * table[o + np.uint64(1)]
-                s2 += w * table[o + np.uint64(2)]
-                s3 += w * table[o + np.uint64(3)]
-        F[j] = s0 * weights[8, j] + s1 * weights[9, j] + s2 * weights[10, j] + s3 * weights[11, j]
+        x = _lagrange(where[j])
+        y0, y1, y2, y3 = _lagrange(where[LANES + j])
+        z = _lagrange(where[2 * LANES + j])
+        corner = int(where[3 * LANES + j])
+        s = (0.0, 0.0, 0.0, 0.0)
+        s = add_rows(p.F, corner, row, s, (x[0] * y0, x[0] * y1, x[0] * y2, x[0] * y3))
+        corner += plane
+        s = add_rows(p.F, corner, row, s, (x[1] * y0, x[1] * y1, x[1] * y2, x[1] * y3))
+        corner += plane
+        s = add_rows(p.F, corner, row, s, (x[2] * y0, x[2] * y1, x[2] * y2, x[2] * y3))
+        corner += plane
+        s = add_rows(p.F, corner, row, s, (x[3] * y0, x[3] * y1, x[3] * y2, x[3] * y3))
+        F[j] = z[0] * s[0] + z[1] * s[1] + z[2] * s[2] + z[3] * s[3]
 
 
 @jit
@@ -259,7 +264,7 @@ def render_rows(
     latt, at, F, bunch = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
     own, running = np.empty(LANES), np.ones(LANES)
     own_base, running_base = np.empty(LANES), np.empty(LANES)
-    weights, corner = np.empty((12, LANES)), np.empty(LANES)
+    where = np.empty(4 * LANES)
     total, drop = np.empty(LANES), np.empty(LANES)
     whole_thick, whole_polar, whole_omega = np.ones(LANES), np.ones(LANES), np.ones(LANES)
     bits = np.empty(LANES, dtype=np.int64)
@@ -369,7 +374,8 @@ def render_rows(
                                 _gather_add(p.F, at, latt, bunch)
                                 continue
                             if p.interpolate:
-                                _tricubic(p, abc, qx, qy, qz, at, weights, corner, F)
+                                _corners(p, abc, qx, qy, qz, where)
+                                _tricubic(p, where, at, F)
                             else:
                                 for j in range(LANES):
                                     F[j] = p.F[int(at[j])]

@@ -2,3 +2,29 @@
 
 if __name__ == "scheduler":
     raise ImportError("import tiledsim.scheduler, not scheduler")
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tiledsim.scheduler.gather import Summary as Summary
+    from tiledsim.scheduler.plan import Plan as Plan
+    from tiledsim.scheduler.run import run as run
+    from tiledsim.scheduler.views import lazy as lazy
+    from tiledsim.scheduler.views import open as open
+
+_HOME = {
+    "Plan": "tiledsim.scheduler.plan",
+    "Summary": "tiledsim.scheduler.gather",
+    "lazy": "tiledsim.scheduler.views",
+    "open": "tiledsim.scheduler.views",
+    "run": "tiledsim.scheduler.run",
+}
+
+__all__ = ["Plan", "Summary", "lazy", "open", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tiledsim.scheduler' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,88 @@
+"""Where tasks run: a cluster of this machine's own, or one that is there already."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+import psutil
+
+from tiledsim.errors import BackendError, RunError
+
+CONNECT_SECONDS = 20
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return psutil.cpu_count(logical=False) or 1
+
+
+@contextmanager
+def local_client(workers: int, threads: int) -> Iterator[Any]:
+    """Start workers on this machine and give a client of them.
+
+    One worker lives in this process, as threads: the kernel releases the GIL, the tables are
+    shared and there is nothing to start.  Several are processes with nannies, which survive the
+    death of one.  Nothing listens on another address than 127.0.0.1.
+    """
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": 10,
+        "distributed.worker.memory.terminate": False,
+        "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
+    }
+    in_process = workers == 1
+    with dask.config.set(settings):
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=threads,
+            processes=not in_process,
+            host="127.0.0.1",
+            protocol="tcp://",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            memory_limit=0 if in_process else "auto",
+            silence_logs=50,
+        )
+        try:
+            with Client(cluster, set_as_default=False) as client:
+                yield client
+        finally:
+            cluster.close(timeout=10)
+
+
+@contextmanager
+def remote_client(address: str) -> Iterator[Any]:
+    """Give a client of a scheduler that is there already.
+
+    Raises RunError if it does not answer.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise BackendError(
+            f"the scheduler at {address} does not answer within {CONNECT_SECONDS} s "
+            f"({type(error).__name__}); is it running, and is the address that of its log?"
+        ) from None
+    with client:
+        yield client
+
+
+def wait_for_workers(client: Any, seconds: float = 60.0) -> tuple[int, int]:
+    """Wait for the first worker; return workers and their threads.
+
+    Raises RunError if none comes.
+    """
+    try:
+        client.wait_for_workers(1, timeout=seconds)
+    except TimeoutError:
+        raise RunError(f"no worker joined the scheduler within {seconds:.0f} s") from None
+    threads = client.nthreads()
+    return len(threads), sum(threads.values())

@@ -1,0 +1,102 @@
+"""How a run is cut: chunks inside shards inside tiles, and tiles into tasks.
+
+The grid of chunks and shards follows from the scene alone.  A tile is a whole number of shards, so
+the bytes that are stored are the same whatever the size of the tiles; a tile smaller than a shard
+is rounded up.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from tiledsim.errors import ExperimentError
+from tiledsim.tile import Tile
+
+CHUNK_EDGE = 256
+SHARD_EDGE = 512
+SLOW_SHARD_STEPS = 2_000_000_000
+"""A shard that costs more evaluations than this (some 15 s of one core) is made smaller."""
+
+
+class Sized(Protocol):
+    """What the cutting needs to know of a scene."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(shots, panels, slow, fast)."""
+
+    @property
+    def steps_per_pixel(self) -> int:
+        """Evaluations that a pixel costs."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The grid of a run.  Shapes are (rows, cols); the last tile of a row or column may be cut."""
+
+    shape: tuple[int, int, int, int]
+    chunk: tuple[int, int]
+    shard: tuple[int, int]
+    tile: tuple[int, int]
+
+    @property
+    def grid(self) -> tuple[int, int, int, int]:
+        """Number of tiles along (shot, panel, slow, fast)."""
+        shots, panels, slow, fast = self.shape
+        return shots, panels, -(-slow // self.tile[0]), -(-fast // self.tile[1])
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        shots, panels, down, across = self.grid
+        return shots * panels * down * across
+
+    def tile_at(self, index: int) -> Tile:
+        """Return tile number ``index``, counted with fast first, then slow, panel and shot."""
+        _, panels, down, across = self.grid
+        index, i = divmod(index, across)
+        index, j = divmod(index, down)
+        shot, panel = divmod(index, panels)
+        _, _, slow, fast = self.shape
+        rows, cols = self.tile
+        return Tile(
+            shot, panel,
+            j * rows, min((j + 1) * rows, slow),
+            i * cols, min((i + 1) * cols, fast),
+        )  # fmt: skip
+
+    def shards_of(self, tile: Tile) -> Iterator[tuple[tuple[int, int, int, int], Tile]]:
+        """Yield the shards of a tile: their index in the array, and the pixels they hold."""
+        rows, cols = self.shard
+        for slow in range(tile.slow_start, tile.slow_stop, rows):
+            for fast in range(tile.fast_start, tile.fast_stop, cols):
+                part = Tile(
+                    tile.shot, tile.panel,
+                    slow, min(slow + rows, tile.slow_stop),
+                    fast, min(fast + cols, tile.fast_stop),
+                )  # fmt: skip
+                yield (tile.shot, tile.panel, slow // rows, fast // cols), part
+
+
+def _edges(pixels: int, limit: int) -> tuple[int, int]:
+    """Chunk and shard edge for a side of the detector."""
+    chunk = min(CHUNK_EDGE, limit, pixels)
+    return chunk, chunk * min(max(1, min(SHARD_EDGE, limit) // chunk), -(-pixels // chunk))
+
+
+def choose_layout(scene: Sized, tile: tuple[int, int] | None = None) -> Layout:
+    """Cut a scene; ``tile`` (rows, cols) is rounded up to whole shards, None takes one shard.
+
+    Raises ExperimentError for a tile without pixels.
+    """
+    _, _, slow, fast = scene.shape
+    limit = SHARD_EDGE
+    while limit > 16 and limit * limit * scene.steps_per_pixel > SLOW_SHARD_STEPS:
+        limit //= 2
+    (chunk_rows, shard_rows), (chunk_cols, shard_cols) = _edges(slow, limit), _edges(fast, limit)
+    rows, cols = tile or (shard_rows, shard_cols)
+    if rows < 1 or cols < 1:
+        raise ExperimentError(f"tile {rows} x {cols}: rows and columns must be at least 1")
+    rows = -(-min(rows, slow) // shard_rows) * shard_rows
+    cols = -(-min(cols, fast) // shard_cols) * shard_cols
+    return Layout(scene.shape, (chunk_rows, chunk_cols), (shard_rows, shard_cols), (rows, cols))

@@ -94,10 +94,10 @@ class Summary:
         lines.append("  ".join(f"{name} {value:.8g}" for name, value in self.scale.items()))
         low, middle, high = self.tile_seconds
         lines.append(
-            f"{self.tiles:,} tiles, {self.session_tiles:,} of them in {human_seconds(self.wall_seconds)}"
-            f" ({self.steps_per_second:.4g} steps/s); a tile took {low:.3g} / {middle:.3g} / "
-            f"{high:.3g} s (min / median / max); parallel efficiency "
-            f"{100 * self.parallel_efficiency:.0f} %"
+            f"{self.tiles:,} tiles, {self.session_tiles:,} of them in "
+            f"{human_seconds(self.wall_seconds)} ({self.steps_per_second:.4g} steps/s); a tile "
+            f"took {low:.3g} / {middle:.3g} / {high:.3g} s (min / median / max); "
+            f"parallel efficiency {100 * self.parallel_efficiency:.0f} %"
         )
         for worker in self.workers[:8]:
             lines.append(

@@ -44,6 +44,7 @@ class Plan:
     def lines(self) -> list[tuple[str, str]]:
         """Return the plan as pairs of words, for people."""
         shots, panels, slow, fast = self.shape
+        where = f"{self.workers} process(es) x {self.threads} thread(s)"
         return [
             (
                 "images",
@@ -56,7 +57,7 @@ class Plan:
             ("memory", f"{human_bytes(self.worker_bytes)} a worker process"),
             (
                 "workers",
-                f"{self.workers} process(es) x {self.threads} thread(s), {self.backend} {self.dtype}",
+                f"{where}, {self.backend} {self.dtype}",
             ),
             ("time", f"about {human_seconds(self.seconds)} after start-up (estimate)"),
         ]

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tiledsim.errors import BackendError, RunError, StoreError
+from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.scene import Scene, build_scene
@@ -166,8 +166,8 @@ class Driver:
 
 
 def run(
-    experiment: Experiment, location: str | Path, *, client: Any = None, scheduler: str | None = None,
-    workers: int | None = None, threads: int | None = None, tile: tuple[int, int] | None = None,
+    experiment: Experiment, location: str | Path, *, client: Any = None,
+    scheduler: str | None = None, workers: int | None = None, threads: int | None = None, tile: tuple[int, int] | None = None,
     backend: str = "auto", dtype: str = "float64", overwrite: bool = False, resume: bool = False,
     attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (), command: str = "",
     scene: Scene | None = None,

@@ -36,14 +36,14 @@ def lazy(
 
     Results of any size are written by :func:`tiledsim.scheduler.run`, not from this array.
     """
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     name, _ = choose_backend_name(backend, dtype)
     scene = build_scene(experiment)
     layout = choose_layout(scene, tile)
-    render = dask.delayed(_block, pure=True)
-    shared = dask.delayed(scene, pure=True, traverse=False, name=f"scene-{scene.hash}")
+    render = delayed(_block, pure=True)
+    shared = delayed(scene, pure=True, traverse=False, name=f"scene-{scene.hash}")
     blocks = []
     for index in range(layout.tiles):
         part = layout.tile_at(index)

@@ -167,7 +167,8 @@ class Driver:
 
 def run(
     experiment: Experiment, location: str | Path, *, client: Any = None,
-    scheduler: str | None = None, workers: int | None = None, threads: int | None = None, tile: tuple[int, int] | None = None,
+    scheduler: str | None = None, workers: int | None = None, threads: int | None = None,
+    tile: tuple[int, int] | None = None,
     backend: str = "auto", dtype: str = "float64", overwrite: bool = False, resume: bool = False,
     attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (), command: str = "",
     scene: Scene | None = None,

@@ -20,6 +20,7 @@ from tiledsim.kernels import choose_backend_name
 from tiledsim.scene import Scene, build_scene
 from tiledsim.scheduler import store
 from tiledsim.scheduler.cluster import cores, local_client, remote_client, wait_for_workers
+from tiledsim.scheduler.columns import write_columns
 from tiledsim.scheduler.events import (
     Callback,
     Event,
@@ -195,6 +196,8 @@ def run(
         _check_deletable(files)
     if resume and there:
         layout = _check_same_run(files, scene, name, dtype, tile)
+        if "summary" in store.read_attributes(files):
+            return load_summary(files)
     local = client is None and scheduler is None
     processes, each = workers_and_threads(workers, threads) if local else (1, 1)
     plan = make_plan(scene, layout, workers=processes, threads=each, backend=name, dtype=dtype)
@@ -351,11 +354,10 @@ def _session(
         job.layout, records, scale=scene.scale_factors(), steps_per_pixel=scene.steps_per_pixel,
         session=driver.records, wall_seconds=seconds, threads=threads,
     )  # fmt: skip
-    if driver.records or "summary" not in store.read_attributes(files):
-        journal.rewrite(records)
-        store.update_attributes(files, {"summary": summary.to_json()})
-        return summary
-    return load_summary(files)
+    journal.rewrite(records)
+    write_columns(files, job.layout, records)
+    store.update_attributes(files, {"summary": summary.to_json()})
+    return summary
 
 
 def load_summary(files: Files) -> Summary:

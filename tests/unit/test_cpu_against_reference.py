@@ -12,7 +12,6 @@ from tiledsim.quirks import ALL_QUIRKS
 from tiledsim.reference import render
 from tiledsim.tile import Tile
 
-
 SMALLEST_FLOAT32 = 1e-45
 """Below it an image is stored as 0: the far tail of a Gaussian is nobody's number."""
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tiledsim.scheduler.gather import Summary as Summary
+    from tiledsim.scheduler.launch import run as run
     from tiledsim.scheduler.plan import Plan as Plan
-    from tiledsim.scheduler.run import run as run
     from tiledsim.scheduler.views import lazy as lazy
     from tiledsim.scheduler.views import open as open
 
@@ -18,7 +18,7 @@ _HOME = {
     "Summary": "tiledsim.scheduler.gather",
     "lazy": "tiledsim.scheduler.views",
     "open": "tiledsim.scheduler.views",
-    "run": "tiledsim.scheduler.run",
+    "run": "tiledsim.scheduler.launch",
 }
 
 __all__ = ["Plan", "Summary", "lazy", "open", "run"]

@@ -11,7 +11,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from tiledsim import __version__
-from tiledsim.cli import convert, describe, doctor
+from tiledsim.cli import convert, describe, doctor, nanobragg, plan, run, summary
 from tiledsim.errors import RunError, TiledsimError
 
 BAD_INPUT: Final = 2
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (describe, convert, doctor):
+for module in (run, nanobragg, plan, summary, describe, convert, doctor):
     module.register(app)
 
 
@@ -62,7 +62,7 @@ def main() -> NoReturn:
     try:
         status = app(args=arguments, prog_name="tiledsim", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted", debug)
+        _complain(str(sys.exc_info()[1]) or "interrupted", debug)
         status = INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()

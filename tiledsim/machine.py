@@ -56,7 +56,7 @@ def usable_cores() -> int:
 
 
 def _processor() -> dict[str, str]:
-    from llvmlite import binding  # type: ignore[import-untyped]
+    from llvmlite import binding
 
     features = binding.get_host_cpu_features()
     widest = next(

@@ -1,0 +1,131 @@
+"""``tiledsim nanobragg``: nanoBragg's own command line."""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiledsim.cli.options import FLAG_SETTINGS, ModeOption, QuirksOption, read_mode, read_quirks
+from tiledsim.cli.running import (
+    BackendOption,
+    DtypeOption,
+    OverwriteOption,
+    QuietOption,
+    ResumeOption,
+    SchedulerOption,
+    ThreadsOption,
+    TileOption,
+    WorkersOption,
+    announce,
+    execute,
+)
+
+if TYPE_CHECKING:
+    from tiledsim.nanobragg import NanobraggCommand
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("nanobragg", context_settings=FLAG_SETTINGS)(nanobragg)
+
+
+def nanobragg(
+    flags: Annotated[list[str], typer.Argument(metavar="FLAGS...", help="Flags of nanoBragg.")],
+    mode: ModeOption = None,
+    quirks: QuirksOption = None,
+    zarr: Annotated[
+        str | None,
+        typer.Option("--zarr", metavar="OUT.zarr", help="Keep the Zarr store, here."),
+    ] = None,
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    scheduler: SchedulerOption = None,
+    tile: TileOption = None,
+    backend: BackendOption = "auto",
+    dtype: DtypeOption = "float64",
+    overwrite: OverwriteOption = False,
+    resume: ResumeOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run nanoBragg's command line, in tiles; c-parity unless --mode spec.
+
+    nanoBragg's flags have one dash, tiledsim's options two.  Writes the float image where
+    -floatfile says; without it and without --zarr, to floatimage.bin as nanoBragg does.
+
+    \b
+    Examples:
+      tiledsim nanobragg -mat A.mat -hkl P1.hkl -lambda 1.2 -N 8 -floatfile img.bin
+      tiledsim nanobragg -cell 70 80 90 75 85 95 -default_F 100 -N 5 --zarr image.zarr --mode spec
+    """
+    from tiledsim.errors import ExperimentError
+    from tiledsim.nanobragg import DEFAULT_FLOAT_FILE, parse_nanobragg
+    from tiledsim.scene import build_scene
+
+    taken = read_mode(mode, "c-parity")
+    command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
+    _refuse_later_outputs(command)
+    if resume and zarr is None:
+        raise ExperimentError("--resume continues a store; name it with --zarr")
+    for note in command.notes:
+        print(f"tiledsim: note: {note}", file=sys.stderr)
+    float_file = command.float_file
+    if float_file is None and zarr is None:
+        float_file = Path(DEFAULT_FLOAT_FILE)
+    if float_file is not None:
+        _check_writable(float_file)
+    scene = build_scene(command.experiment)
+    if not quiet:
+        announce(command.experiment, scene)
+    with ExitStack() as stack:
+        if zarr is None:
+            assert float_file is not None
+            folder = float_file.absolute().parent
+            scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".tiledsim-")
+            store = str(Path(stack.enter_context(scratch)) / "image.zarr")
+        else:
+            store = zarr
+        summary = execute(
+            command.experiment, scene, store, quiet=quiet, workers=workers, threads=threads,
+            scheduler=scheduler, tile=tile, backend=backend, dtype=dtype, overwrite=overwrite,
+            resume=resume, fsync=zarr is not None,
+        )  # fmt: skip
+        if float_file is not None:
+            from tiledsim.scheduler.export import write_raw
+
+            write_raw(store, float_file)
+    if command.dump_file is not None:
+        _write_dump(command)
+    print(summary.text())
+
+
+def _refuse_later_outputs(command: "NanobraggCommand") -> None:
+    from tiledsim.errors import ExperimentError
+
+    asked = {
+        "-intfile": command.int_file,
+        "-pgmfile": command.pgm_file,
+        "-noisefile": command.noise_file,
+    }
+    for flag, file in asked.items():
+        if file is not None:
+            raise ExperimentError(
+                f"{flag} {file}: tiledsim writes float images (-floatfile) and Zarr (--zarr) only; "
+                "leave it out"
+            )
+
+
+def _check_writable(file: Path) -> None:
+    from tiledsim.errors import StoreError
+
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise StoreError(f"-floatfile {file}: cannot be written; its folder must exist")
+
+
+def _write_dump(command: "NanobraggCommand") -> None:
+    from tiledsim.structure_factors import load_structure_factors, write_fdump
+
+    assert command.dump_file is not None
+    write_fdump(command.dump_file, load_structure_factors(command.experiment.structure_factors))

@@ -1,0 +1,65 @@
+"""``tiledsim plan``: what a run would do."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
+from tiledsim.cli.running import (
+    BackendOption,
+    DtypeOption,
+    ThreadsOption,
+    TileOption,
+    WorkersOption,
+    announce,
+    print_plan,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("plan")(plan)
+
+
+def plan(
+    experiment: Annotated[
+        list[str],
+        typer.Argument(metavar="EXPERIMENT.toml | -- FLAGS...", help="What would be rendered."),
+    ],
+    mode: ModeOption = None,
+    quirks: QuirksOption = None,
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+    backend: BackendOption = "auto",
+    dtype: DtypeOption = "float64",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show pixels, steps, tiles, bytes, memory and estimated time of a run; nothing is rendered.
+
+    \b
+    Examples:
+      tiledsim plan experiment.toml --workers 4
+      tiledsim plan -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
+    """
+    from tiledsim.kernels import choose_backend_name
+    from tiledsim.scene import build_scene
+    from tiledsim.scheduler.launch import workers_and_threads
+    from tiledsim.scheduler.plan import make_plan
+    from tiledsim.scheduler.tiles import choose_layout
+
+    name, _ = choose_backend_name(backend, dtype)
+    parsed = read_experiment(experiment, mode, quirks)
+    scene = build_scene(parsed)
+    processes, each = workers_and_threads(workers, threads)
+    made = make_plan(
+        scene, choose_layout(scene, tile), workers=processes, threads=each, backend=name,
+        dtype=dtype,
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps(asdict(made), indent=2))
+        return
+    announce(parsed, scene)
+    print_plan(made, to_stderr=False)

@@ -1,0 +1,167 @@
+"""What ``run``, ``plan`` and ``nanobragg`` share: options of a run, its progress, its end."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tiledsim.experiment import Experiment
+    from tiledsim.scene import Scene
+    from tiledsim.scheduler.gather import Summary
+    from tiledsim.scheduler.plan import Plan
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, metavar="N",
+        help="Worker processes on this machine.  Without it, one process with a thread a core.",
+    ),
+]  # fmt: skip
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, metavar="N", help="Threads of each worker."),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", metavar="ADDRESS",
+        help="Use the Dask scheduler at this address (tcp://host:8786) and its workers.",
+    ),
+]  # fmt: skip
+TileOption = Annotated[
+    tuple[int, int] | None,
+    typer.Option(
+        "--tile", metavar="ROWS COLS",
+        help="Pixels of a tile, rounded up to whole shards; the bytes stored do not depend on it.",
+    ),
+]  # fmt: skip
+BackendOption = Annotated[
+    str, typer.Option("--backend", metavar="auto|cpu|cuda", help="The kernel that renders.")
+]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype", metavar="float64|mixed", help="Precision of the arithmetic; mixed needs a GPU."
+    ),
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an existing store of tiledsim.")
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue a run that was cut short.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", help="No plan and no progress; the summary only.")
+]
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    return shlex.join(["tiledsim", *sys.argv[1:]])
+
+
+def print_plan(plan: "Plan", *, to_stderr: bool = True) -> None:
+    """Print what a run will do."""
+    for name, value in plan.lines():
+        print(f"{name:9} {value}", file=sys.stderr if to_stderr else sys.stdout)
+
+
+def announce(experiment: "Experiment", scene: "Scene") -> None:
+    """Print what was chosen automatically and costs much."""
+    from tiledsim.description import announcements
+
+    for line in announcements(experiment, scene):
+        print(f"tiledsim: note: {line}", file=sys.stderr)
+
+
+class Progress:
+    """A bar on standard error with rate and time left; lines now and then without a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bar
+
+        self._console = Console(stderr=True)
+        self._bar = Bar(
+            TextColumn("tiles"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+            console=self._console, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._task: Any = None
+        self._started = 0.0
+        self._said = 0.0
+        self._done = self._total = self._before = 0
+
+    def __call__(self, event: Any) -> None:
+        """Take an event of a run."""
+        from tiledsim.scheduler import events
+
+        match event:
+            case events.RunStarted():
+                self._start(event)
+            case events.TilesDone():
+                self._advance(len(event.records))
+            case events.TileRetried():
+                self._console.print(
+                    f"tile {event.index}: attempt {event.attempt} failed: {event.reason}"
+                )
+            case events.TileFailed():
+                self._console.print(f"tile {event.index}: given up: {event.reason}", style="red")
+            case events.RunFinished():
+                self._bar.stop()
+
+    def _start(self, event: Any) -> None:
+        print_plan(event.plan)
+        if event.done:
+            print(f"resumed   {event.done:,} tiles are done already", file=sys.stderr)
+        if event.dashboard:
+            print(f"dashboard {event.dashboard}", file=sys.stderr)
+        self._before, self._total = event.done, event.plan.tiles
+        self._started = self._said = time.monotonic()
+        self._bar.start()
+        self._task = self._bar.add_task("", total=event.plan.tiles, completed=event.done, rate="")
+
+    def _advance(self, tiles: int) -> None:
+        self._done += tiles
+        now = time.monotonic()
+        rate = self._done / max(now - self._started, 1e-9)
+        self._bar.update(self._task, advance=tiles, rate=f"{rate:.3g} tiles/s")
+        left = self._total - self._before - self._done
+        if not self._console.is_terminal and now - self._said > 10 and left:
+            self._said = now
+            print(
+                f"{self._before + self._done:,} of {self._total:,} tiles, {rate:.3g} tiles/s, "
+                f"{left / rate:.0f} s left",
+                file=sys.stderr,
+            )
+
+    def stop(self) -> None:
+        """Give the terminal back."""
+        self._bar.stop()
+
+
+def execute(
+    experiment: "Experiment", scene: "Scene", store: Path | str, *, quiet: bool, **options: Any
+) -> "Summary":
+    """Run with progress; the caller prints the summary."""
+    from tiledsim.scheduler import run
+
+    progress = None if quiet else Progress()
+    callbacks: list[Callable[[Any], None]] = [] if progress is None else [progress]
+    try:
+        return run(
+            experiment, store, scene=scene, callbacks=callbacks, command=command_line(), **options
+        )
+    finally:
+        if progress is not None:
+            progress.stop()

@@ -1,0 +1,45 @@
+"""A renderer that misbehaves on chosen tiles; importable by worker processes."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.kernels import get_backend
+from tiledsim.scheduler.records import TileFailure, TileRecord
+from tiledsim.scheduler.worker import Job, render_tiles
+from tiledsim.tile import Tile
+
+
+class Faulty:
+    """Renders as the CPU does, but raises, waits or dies as files in a folder tell it.
+
+    ``raise-SLOW-FAST`` holds the number of times that the tile at this corner still raises;
+    ``wait`` holds seconds that every tile takes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def render(self, scene: Any, tile: Tile) -> NDArray[np.float64]:
+        """Render a tile, or not."""
+        order = self._folder / f"raise-{tile.slow_start}-{tile.fast_start}"
+        if order.exists() and (times := int(order.read_text())) > 0:
+            order.write_text(str(times - 1))
+            raise ArithmeticError("told to fail")
+        wait = self._folder / "wait"
+        if wait.exists():
+            time.sleep(float(wait.read_text()))
+        return get_backend("cpu").render(scene, tile)
+
+
+def faulty_render_tiles(job: Job, tiles: list[tuple[int, int]]) -> list[TileRecord | TileFailure]:
+    """Do what a worker does, with the faulty renderer of TILEDSIM_TEST_FAULTS."""
+    from tiledsim.scheduler import worker
+
+    folder = Path(os.environ["TILEDSIM_TEST_FAULTS"])
+    worker.renderer_of = lambda backend, dtype: Faulty(folder)  # type: ignore[assignment]
+    return render_tiles(job, tiles)

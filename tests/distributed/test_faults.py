@@ -1,0 +1,203 @@
+"""Runs in which things break: the bytes and the summary are those of the undisturbed run."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.distributed.conftest import TESTS
+from tiledsim.errors import RunError, StoreError
+from tiledsim.experiment import Experiment
+from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.events import Event, TileFailed, TileRetried, TilesDone
+
+Check = Callable[[Path, Summary], None]
+
+
+def test_tiles_that_fail_once_or_twice(
+    tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check
+) -> None:
+    (faults / "raise-0-512").write_text("1")
+    (faults / "raise-1024-0").write_text("2")
+    retries: list[TileRetried] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, TileRetried):
+            retries.append(event)
+
+    summary = run(experiment, tmp_path / "image.zarr", callbacks=[watch])
+    same_as_undisturbed(tmp_path / "image.zarr", summary)
+    assert len(retries) == 3
+    assert summary.retried == 2
+
+
+def test_a_tile_that_always_fails(
+    tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check
+) -> None:
+    order = faults / "raise-512-1024"
+    order.write_text("1000")
+    failed: list[TileFailed] = []
+    done: list[int] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, TileFailed):
+            failed.append(event)
+        elif isinstance(event, TilesDone):
+            done.extend(record.index for record in event.records)
+
+    with pytest.raises(RunError, match=r"slow 512:1024 fast 1024:1536: ArithmeticError"):
+        run(experiment, tmp_path / "image.zarr", callbacks=[watch], attempts=2)
+    assert [event.attempts for event in failed] == [2]
+    assert len(done) == len(set(done)) == 29
+    order.unlink()
+    summary = run(experiment, tmp_path / "image.zarr", resume=True)
+    same_as_undisturbed(tmp_path / "image.zarr", summary)
+
+
+def workers_below(process: psutil.Process) -> list[psutil.Process]:
+    """The worker processes that nannies have started."""
+    return [
+        child
+        for child in process.children(recursive=True)
+        if "multiprocessing.spawn" in " ".join(child.cmdline())
+        or "spawn_main" in " ".join(child.cmdline())
+    ]
+
+
+@pytest.mark.parametrize("victims", [1, 2])
+def test_workers_killed(
+    tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check, victims: int
+) -> None:
+    (faults / "wait").write_text("0.15")
+    killed: list[int] = []
+
+    def kill_after_the_first_tiles(event: Event) -> None:
+        if isinstance(event, TilesDone) and not killed:
+            for process in workers_below(psutil.Process())[:victims]:
+                killed.append(process.pid)
+                process.send_signal(signal.SIGKILL)
+
+    summary = run(
+        experiment, tmp_path / "image.zarr", workers=2, threads=1,
+        callbacks=[kill_after_the_first_tiles],
+    )  # fmt: skip
+    assert len(killed) == victims
+    same_as_undisturbed(tmp_path / "image.zarr", summary)
+
+
+CLIENT = """
+import sys
+from pathlib import Path
+from tests.distributed import fakes
+from tests.distributed.conftest import make_experiment
+from tiledsim.scheduler import driver, run
+driver.render_tiles = fakes.faulty_render_tiles
+if __name__ == "__main__":
+    run(make_experiment(), Path(sys.argv[1]), workers=int(sys.argv[2]), threads=1)
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_the_client_is_ended_and_the_run_resumed(
+    tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check,
+    kind: signal.Signals,
+) -> None:  # fmt: skip
+    (faults / "wait").write_text("0.2")
+    script = tmp_path / "client.py"
+    script.write_text(CLIENT)
+    store = tmp_path / "image.zarr"
+    client = subprocess.Popen(
+        [sys.executable, script, store, "1"], cwd=TESTS, env=os.environ | {"PYTHONPATH": str(TESTS)},  # noqa: E501
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list((store / "run" / "journal").glob("*.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    client.send_signal(kind)
+    _, said = client.communicate(timeout=60)
+    if kind == signal.SIGINT:
+        assert "--resume continues" in said
+    (faults / "wait").unlink()
+    recorded = sum(
+        len(part.read_text().splitlines()) for part in (store / "run" / "journal").glob("*.jsonl")
+    )
+    assert 0 < recorded < 30
+    rendered: list[int] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, TilesDone):
+            rendered.extend(record.index for record in event.records)
+
+    summary = run(experiment, store, resume=True, callbacks=[watch])
+    same_as_undisturbed(store, summary)
+    assert len(rendered) == 30 - recorded
+
+
+def test_the_scheduler_is_closed_and_the_run_resumed(
+    tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check
+) -> None:
+    from tiledsim.scheduler.cluster import local_client
+
+    (faults / "wait").write_text("0.2")
+    store = tmp_path / "image.zarr"
+    with local_client(1, 1) as client:
+        cluster = client.cluster
+
+        def close_after_the_first_tiles(event: Event) -> None:
+            if isinstance(event, TilesDone):
+                threading.Thread(target=cluster.close, daemon=True).start()
+
+        with pytest.raises(RunError, match="--resume continues"):
+            run(experiment, store, client=client, callbacks=[close_after_the_first_tiles])
+    (faults / "wait").unlink()
+    same_as_undisturbed(store, run(experiment, store, resume=True))
+
+
+def cut_short(store: Path, keep: int) -> None:
+    """Make a finished store one of a run that recorded its first tiles only."""
+    about = (store / "zarr.json").read_text()
+    (store / "zarr.json").write_text(about.replace('"summary"', '"former_summary"'))
+    (part,) = (store / "run" / "journal").glob("*.jsonl")
+    part.write_text("".join(part.read_text().splitlines(keepends=True)[:keep]))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "garbage"])
+def test_damaged_shards_without_a_record_are_rendered_again(
+    tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check, damage: str
+) -> None:
+    store = tmp_path / "image.zarr"
+    run(experiment, store)
+    cut_short(store, keep=10)
+    shard = store / "image" / "c" / "0" / "0" / "4" / "2"
+    whole = shard.read_bytes()
+    match damage:
+        case "truncated":
+            shard.write_bytes(whole[: len(whole) // 2])
+        case "empty":
+            shard.write_bytes(b"")
+        case "missing":
+            shard.unlink()
+        case "garbage":
+            shard.write_bytes(bytes(len(whole)))
+    (store / "image" / "c" / "0" / "0" / "4" / "3.0123456789abcdef.partial").write_bytes(b"torn")
+    same_as_undisturbed(store, run(experiment, store, resume=True))
+
+
+def test_a_damaged_journal_is_refused(tmp_path: Path, experiment: Experiment) -> None:
+    store = tmp_path / "image.zarr"
+    run(experiment, store)
+    cut_short(store, keep=10)
+    (part,) = (store / "run" / "journal").glob("*.jsonl")
+    part.write_text(part.read_text().replace("[3,", "[3000,"))
+    with pytest.raises(StoreError, match="does not belong to this store"):
+        run(experiment, store, resume=True)
+    part.write_text("[1, 2\n")
+    with pytest.raises(StoreError, match="the journal is damaged"):
+        run(experiment, store, resume=True)

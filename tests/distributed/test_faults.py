@@ -114,7 +114,8 @@ def test_the_client_is_ended_and_the_run_resumed(
     script.write_text(CLIENT)
     store = tmp_path / "image.zarr"
     client = subprocess.Popen(
-        [sys.executable, script, store, "1"], cwd=TESTS, env=os.environ | {"PYTHONPATH": str(TESTS)},  # noqa: E501
+        [sys.executable, script, store, "1"],
+        cwd=TESTS, env=os.environ | {"PYTHONPATH": str(TESTS)},
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60

@@ -146,7 +146,8 @@ def test_bad_options_leave_nothing(
     ],
 )
 def test_bad_flags_leave_nothing(tmp_path: Path, flags: list[str], named: str) -> None:
-    base = ["-cell", "70", "80", "90", "75", "85", "95", "-default_F", "100", "-N", "5", "-detpixels", "20"]
+    cell = ["-cell", "70", "80", "90", "75", "85", "95"]
+    base = [*cell, "-default_F", "100", "-N", "5", "-detpixels", "20"]
     assert named in refusal("nanobragg", *base, *flags, cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

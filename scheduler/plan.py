@@ -11,9 +11,8 @@ from tiledsim.errors import ExperimentError, StoreError
 from tiledsim.scheduler.files import Files, LocalFiles
 from tiledsim.scheduler.tiles import Layout
 
-SECONDS_PER_STEP = {"cpu": 8e-9, "cuda": 2e-11}
-"""One core, or one GPU: what the estimate assumes.  benchmarks/cpu.py measures the first; the
-second is a design figure."""
+SECONDS_PER_STEP = 8e-9
+"""One core: what the estimate assumes; benchmarks/cpu.py measures it."""
 SECONDS_PER_PIXEL = 6e-8
 """Directions, corrections, statistics, compression and writing, a pixel."""
 PROCESS_BYTES = 400 * 2**20
@@ -92,7 +91,7 @@ def make_plan(
     tile_pixels = min(layout.tile[0], slow) * min(layout.tile[1], fast)
     # A tile in float64, as it is stored, its mask, and what statistics and compression copy of it.
     per_thread = tile_pixels * (8 + itemsize + 1 + 24)
-    cost = steps * SECONDS_PER_STEP[backend] + pixels * SECONDS_PER_PIXEL
+    cost = steps * SECONDS_PER_STEP + pixels * SECONDS_PER_PIXEL
     return Plan(
         shape=scene.shape,
         pixels=pixels,

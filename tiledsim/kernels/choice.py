@@ -32,30 +32,22 @@ class Backend(Protocol):
 
 
 def choose_backend_name(requested: str, dtype: str) -> tuple[str, str]:
-    """Resolve ``auto`` to ``cpu`` or ``cuda``, and say why, without creating a CUDA context.
+    """Resolve ``auto`` to a kernel that this version has, and say why.
 
     Raises BackendError for a backend or a precision that does not exist here.
     """
-    from tiledsim.kernels.devices import cuda_status
-
     if requested not in ("auto", "cpu", "cuda"):
         raise BackendError(f"backend must be one of auto, cpu, cuda; got {requested!r}")
     if dtype not in ("float64", "mixed"):
         raise BackendError(f"dtype must be one of float64, mixed; got {dtype!r}")
-    if requested == "cpu" and dtype == "mixed":
-        raise BackendError("dtype 'mixed' needs a GPU; the CPU kernel computes in float64")
-    if requested == "cpu":
-        return "cpu", "asked for"
-    usable, why = cuda_status()
     if requested == "cuda":
-        if not usable:
-            raise BackendError(f"backend 'cuda' cannot be used: {why}")
-        return "cuda", "asked for"
-    if usable:
-        return "cuda", why
+        raise BackendError(
+            "backend 'cuda' cannot be used: this version of tiledsim renders on CPUs only; give "
+            "--backend cpu"
+        )
     if dtype == "mixed":
-        raise BackendError(f"dtype 'mixed' needs a GPU: {why}")
-    return "cpu", why
+        raise BackendError("dtype 'mixed' needs a GPU; the CPU kernel computes in float64")
+    return "cpu", "asked for" if requested == "cpu" else "the kernel of this version"
 
 
 @lru_cache(maxsize=4)
@@ -64,11 +56,7 @@ def get_backend(name: str, dtype: str = "float64") -> Backend:
 
     Raises BackendError where it cannot be used; it never falls back to another.
     """
-    chosen, _ = choose_backend_name(name, dtype)
-    if chosen == "cuda":
-        from tiledsim.kernels.cuda import CudaBackend
-
-        return CudaBackend(dtype)
+    choose_backend_name(name, dtype)
     from tiledsim.kernels.cpu import CpuBackend
 
     return CpuBackend()

@@ -1,11 +1,8 @@
-"""Whether CUDA can be used here, found out without creating a context."""
+"""The GPUs of this machine, found out without creating a CUDA context."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
-
-INSTALL = 'pip install "tiledsim[cuda13]" (or "tiledsim[cuda12]" for older drivers)'
 
 
 def visible_devices() -> list[str]:
@@ -24,19 +21,3 @@ def visible_devices() -> list[str]:
     if allowed is None:
         return present
     return [device for device in allowed.split(",") if device.strip() not in ("", "-1")]
-
-
-def cuda_status() -> tuple[bool, str]:
-    """Return whether CUDA can be used, and why, or why not and what to do."""
-    if importlib.util.find_spec("cupy") is None:
-        return False, f"CuPy is not installed; {INSTALL}"
-    try:
-        devices = visible_devices()
-    except (OSError, subprocess.SubprocessError) as error:
-        return False, f"the NVIDIA driver does not answer ({error}); install or restart it"
-    if not devices:
-        return (
-            False,
-            "no NVIDIA GPU is visible; check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES",
-        )
-    return True, f"{len(devices)} NVIDIA GPU(s) visible"

@@ -11,7 +11,17 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from tiledsim import __version__
-from tiledsim.cli import convert, describe, doctor, nanobragg, plan, run, summary
+from tiledsim.cli import (
+    compare,
+    convert,
+    describe,
+    doctor,
+    nanobragg,
+    plan,
+    run,
+    summary,
+    trace,
+)
 from tiledsim.errors import RunError, TiledsimError
 
 BAD_INPUT: Final = 2
@@ -25,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, nanobragg, plan, summary, describe, convert, doctor):
+for module in (run, nanobragg, plan, summary, describe, convert, trace, compare, doctor):
     module.register(app)
 
 

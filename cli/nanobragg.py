@@ -77,6 +77,10 @@ def nanobragg(
     if float_file is not None:
         _check_writable(float_file)
     scene = build_scene(command.experiment)
+    if command.trace_pixel is not None:
+        from tiledsim.pixel_trace import check_pixel
+
+        check_pixel(scene, 0, 0, *command.trace_pixel)
     if not quiet:
         announce(command.experiment, scene)
     with ExitStack() as stack:
@@ -98,6 +102,10 @@ def nanobragg(
             write_raw(store, float_file)
     if command.dump_file is not None:
         _write_dump(command)
+    if command.trace_pixel is not None:
+        from tiledsim.pixel_trace import trace
+
+        print("\n".join(trace(scene, 0, *command.trace_pixel).lines()))
     print(summary.text())
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tiledsim.experiment import Experiment as Experiment
     from tiledsim.experiment import load as load
     from tiledsim.nanobragg import experiment_from_nanobragg as experiment_from_nanobragg
+    from tiledsim.pixel_trace import PixelTrace as PixelTrace
+    from tiledsim.pixel_trace import trace as trace
     from tiledsim.scene import Scene as Scene
     from tiledsim.scene import build_scene as build_scene
     from tiledsim.simulate import simulate as simulate
@@ -25,6 +27,8 @@ _HOME = {
     "build_scene": "tiledsim.scene",
     "simulate": "tiledsim.simulate",
     "Tile": "tiledsim.tile",
+    "PixelTrace": "tiledsim.pixel_trace",
+    "trace": "tiledsim.pixel_trace",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

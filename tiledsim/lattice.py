@@ -74,7 +74,7 @@ def cell_volume(cell: Cell) -> float:
     return 2 * a * b * c * math.sqrt(skew)
 
 
-def standard_reciprocal(cell: Cell, *, cstar_quirk: bool) -> Array:
+def standard_reciprocal(cell: Cell) -> Array:
     """Reciprocal vectors [3, 3] in Å⁻¹ of a cell in the default setting: a* along x, b* in xy."""
     a, b, c, *angles = cell
     volume = cell_volume(cell)
@@ -85,18 +85,12 @@ def standard_reciprocal(cell: Cell, *, cstar_quirk: bool) -> Array:
     cos_alpha = (cb * cg - ca) / (sb * sg)
     cos_beta = (cg * ca - cb) / (sg * sa)
     cos_gamma = (ca * cb - cg) / (sa * sb)
-    if cstar_quirk:
-        sin_gamma = min(c / volume / a_star / b_star, 1.0)
-        c_z = c_star * volume / (a * b * c * sin_gamma)
-    else:
-        sin_gamma = math.sqrt(1.0 - cos_gamma**2)
-        c_z = 1.0 / c
-    c_y = c_star * (cos_alpha - cos_beta * cos_gamma) / sin_gamma
+    sin_gamma = math.sqrt(1.0 - cos_gamma**2)
     return np.array(
         [
             [a_star, 0.0, 0.0],
             [b_star * cos_gamma, b_star * sin_gamma, 0.0],
-            [c_star * cos_beta, c_y, c_z],
+            [c_star * cos_beta, c_star * (cos_alpha - cos_beta * cos_gamma) / sin_gamma, 1.0 / c],
         ]
     )
 
@@ -174,14 +168,23 @@ def _misset(
 
 
 def phi_steps(rotation: Rotation) -> Steps:
-    """Resolve the φ steps of an exposure; range and step in rad."""
+    """Resolve the φ steps of an exposure; range and step in rad.
+
+    Raises ExperimentError where they are none: a range of 0 in steps above 0.
+    """
 
     def radians(angle: float | None) -> float | None:
         return None if angle is None else math.radians(angle)
 
-    return complete(
+    steps = complete(
         rotation.steps, radians(rotation.range_deg), radians(rotation.step_deg), kind="phi"
     )
+    if steps.points < 1:
+        raise ExperimentError(
+            f"rotation.range_deg (-osc) = 0 in steps of rotation.step_deg (-phistep) = "
+            f"{rotation.step_deg:g} leaves no exposure; give a range above 0, or no step"
+        )
+    return steps
 
 
 def phi_angles(rotation: Rotation) -> Array:

@@ -65,3 +65,20 @@ def test_any_tile_is_cut_from_the_same_image(experiment: Experiment, data: st.Da
     f1 = data.draw(st.integers(f0 + 1, fast))
     tile = get_backend("cpu").render(build_scene(experiment), Tile(0, 0, s0, s1, f0, f1))
     assert tile.tobytes() == np.ascontiguousarray(whole[s0:s1, f0:f1]).tobytes()
+
+
+def test_water_alone_where_the_resolution_cut_leaves_nothing() -> None:
+    experiment = Experiment.model_validate(
+        {
+            "mode": "c-parity",
+            "beam": {"wavelength_A": 1, "polarization_correction": False},
+            "crystal": {"cell_A_deg": (50, 60, 70, 80, 95, 100)},
+            "structure_factors": {"default_F": 10},
+            "detector": {"size_px": (9, 7), "distance_mm": 50},
+            "background": {"water_um": 30},
+            "sampling": {"dmin_A": 1e4},
+        }
+    )
+    image, reference = both(experiment)
+    assert (image > 0).all()
+    assert_close(image, reference)

@@ -281,7 +281,7 @@ def render_rows(
                 continue
             total[:] = p.water_start
             drop[:] = 0.0
-            waiting = p.polar == FIRST
+            waiting = p.polarized and p.polar == FIRST
             if waiting:
                 whole_polar[:] = 0.0
             for layer in range(p.layers):

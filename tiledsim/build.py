@@ -39,7 +39,7 @@ def build_scene(experiment: Experiment) -> Scene:
     geometry = detector_geometry(detector, beam, experiment.rotation.axis, quirks)
     sources = build_sources(beam, geometry.beam, geometry.polarization_axis, quirks)
     lattice = build_lattice(crystal, beam.central_wavelength_A, quirks)
-    cell_counts = size_in_cells(crystal, lattice.direct, beam.beamsize_mm)
+    cell_counts = size_in_cells(crystal, lattice.direct, beam.beamsize_mm, quirks)
     phi = phi_angles(experiment.rotation)
     domains = mosaic_rotations(crystal.mosaic, quirks)
     rotations = orientation_rotations(phi, geometry.spindle, domains, quirks)

@@ -3,19 +3,22 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from tiledsim import nanobragg_cell
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Crystal, Mosaic, Rotation
 from tiledsim.io.text import read_text
 from tiledsim.quirks import Quirk
 from tiledsim.random import ParkMiller, draw_rotation, uniform_rotations
 from tiledsim.steps import Steps, complete
-from tiledsim.units import ANGSTROM, MM
+from tiledsim.units import MM
 from tiledsim.vectors import Array, axis_rotation, xyz_rotation
 
 Cell = tuple[float, float, float, float, float, float]
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -130,41 +133,43 @@ def build_lattice(crystal: Crystal, wavelength_A: float, quirks: frozenset[Quirk
         reciprocal = read_mosflm_matrix(matrix_file) / wavelength_A
     else:
         assert cell is not None  # by Crystal._has_a_cell
-        reciprocal = standard_reciprocal(cell, cstar_quirk=forced)
-    rotation, misset = _misset(crystal, quirks)
-    reciprocal = reciprocal @ rotation.T
+        cell_volume(cell)  # refuses one without
+        reciprocal = (nanobragg_cell.default_setting if forced else standard_reciprocal)(cell)
+    misset = _misset(crystal, quirks)
+    if forced and misset.angles is not None:
+        reciprocal = nanobragg_cell.turned(reciprocal, misset.angles)
+    else:
+        reciprocal = reciprocal @ misset.rotation.T
     if cell is None or not forced:
-        return Lattice(dual(reciprocal), reciprocal, misset)
-    # nanoBragg forces the lengths that the user gave upon the cross products, and makes the
-    # reciprocal vectors anew from the result: the angles suffer (quirk cell_cstar).
-    volume = cell_volume(cell)
-    direct = dual(reciprocal)
-    direct *= (np.array(cell[:3]) / np.linalg.norm(direct, axis=1))[:, None]
-    cross = np.stack([np.cross(direct[(i + 1) % 3], direct[(i + 2) % 3]) for i in range(3)])
-    return Lattice(direct, cross / volume, misset)
+        return Lattice(dual(reciprocal), reciprocal, misset.degrees)
+    # The angles suffer (quirk cell_cstar).
+    direct, reciprocal = nanobragg_cell.forced_lengths(reciprocal, cell)
+    return Lattice(direct, reciprocal, misset.degrees)
 
 
-def _misset(
-    crystal: Crystal, quirks: frozenset[Quirk]
-) -> tuple[Array, tuple[float, float, float] | None]:
+class _Misset(NamedTuple):
+    rotation: Array
+    angles: Triple | None
+    """About x, y, z [rad], where they are known."""
+    degrees: Triple | None
+
+
+def _misset(crystal: Crystal, quirks: frozenset[Quirk]) -> _Misset:
     if crystal.misset_deg is None:
-        return np.eye(3), None
+        return _Misset(np.eye(3), (0.0, 0.0, 0.0), None)
     if crystal.misset_deg != "random":
-        return xyz_rotation(
-            [math.radians(angle) for angle in crystal.misset_deg]
-        ), crystal.misset_deg
+        x, y, z = (nanobragg_cell.radians(angle) for angle in crystal.misset_deg)
+        return _Misset(xyz_rotation((x, y, z)), (x, y, z), crystal.misset_deg)
     if "misset_radians" not in quirks:
-        return uniform_rotations(crystal.misset_seed, 1)[0], None
+        return _Misset(uniform_rotations(crystal.misset_seed, 1)[0], None, None)
     u = draw_rotation(
         ParkMiller(crystal.misset_seed), 90.0, float32_spread="float32_spread" in quirks
     )
-    angles = (
-        math.atan2(u[2, 1], u[2, 2]),
-        math.atan2(-u[2, 0], math.hypot(u[2, 1], u[2, 2])),
-        math.atan2(u[1, 0], u[0, 0]),
-    )
-    x, y, z = (math.degrees(angle) for angle in angles)
-    return xyz_rotation(angles), (x, y, z)
+    x = math.atan2(u[2, 1], u[2, 2])
+    y = math.atan2(-u[2, 0], math.hypot(u[2, 1], u[2, 2]))
+    z = math.atan2(u[1, 0], u[0, 0])
+    degrees = (math.degrees(x), math.degrees(y), math.degrees(z))
+    return _Misset(xyz_rotation((x, y, z)), (x, y, z), degrees)
 
 
 def phi_steps(rotation: Rotation) -> Steps:
@@ -271,14 +276,19 @@ def _carried(spins: Array, phis: Array, start: Array | None) -> Array:
     return carried
 
 
-def size_in_cells(crystal: Crystal, direct: Array, beamsize_mm: float) -> tuple[int, int, int]:
+def size_in_cells(
+    crystal: Crystal, direct: Array, beamsize_mm: float, quirks: frozenset[Quirk]
+) -> tuple[int, int, int]:
     """Number of cells along a, b, c: as given, or the size of the sample over the cell's length.
 
-    The beam clips the sample along y and z.
+    The beam clips the sample along y and z.  A whole number of cells is that number, to rounding;
+    with the quirk ``cell_cstar`` it may be one more, by the last bit of nanoBragg's length.
     """
-    lengths = np.sqrt((direct**2).sum(1)) / ANGSTROM
+    slack = 0.0 if "cell_cstar" in quirks else 1e-12
     cells = []
+    lengths = nanobragg_cell.lengths_in_metres(direct)
     for axis, (size, count) in enumerate(zip(crystal.size_mm, crystal.cells, strict=True)):
         clipped = size if axis == 0 else min(size, beamsize_mm)
-        cells.append(max(math.ceil(clipped / MM / lengths[axis]), 1) if size > 0 else count)
+        whole = math.ceil(clipped / MM / lengths[axis] * (1.0 - slack))
+        cells.append(max(whole, 1) if size > 0 else count)
     return cells[0], cells[1], cells[2]

@@ -146,24 +146,8 @@ def test_the_commands(tmp_path: Path) -> None:
 
 
 def test_trace_pixel_while_rendering(tmp_path: Path) -> None:
-    flags = [
-        "-cell",
-        "70",
-        "80",
-        "90",
-        "75",
-        "85",
-        "95",
-        "-default_F",
-        "100",
-        "-N",
-        "5",
-        "-detpixels",
-        "20",
-        "-trace_pixel",
-        "3",
-        "4",
-    ]
+    cell = ["-cell", "70", "80", "90", "75", "85", "95", "-default_F", "100", "-N", "5"]
+    flags = [*cell, "-detpixels", "20", "-trace_pixel", "3", "4"]
     done = run_command("nanobragg", *flags, "-floatfile", "img.bin", cwd=tmp_path)
     value = re.search(r"floatimage_accumulated (\S+)", done.stdout)
     assert value, done.stderr

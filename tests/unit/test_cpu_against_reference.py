@@ -51,7 +51,10 @@ def test_any_set_of_quirks(
     sampling = experiment.sampling.model_copy(
         update={"oversample_thick": thick, "oversample_polar": polar, "oversample_omega": omega}
     )
-    assert_close(*both(experiment.replace(quirks=tuple(quirks), sampling=sampling)))
+    # A point pixel's 1/R² is above 1: a running product of it overflows, in nanoBragg as here.
+    detector = experiment.detector.model_copy(update={"point_pixel": False})
+    drawn = experiment.replace(quirks=tuple(quirks), sampling=sampling, detector=detector)
+    assert_close(*both(drawn))
 
 
 @settings(max_examples=40, deadline=None)

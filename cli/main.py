@@ -21,6 +21,7 @@ from tiledsim.cli import (
     run,
     summary,
     trace,
+    verify,
 )
 from tiledsim.errors import RunError, TiledsimError
 
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, nanobragg, plan, summary, describe, convert, trace, compare, doctor):
+for module in (run, nanobragg, plan, summary, verify, describe, convert, trace, compare, doctor):
     module.register(app)
 
 

@@ -19,6 +19,13 @@ from tiledsim.cli.running import (
     execute,
 )
 
+RepairOption = Annotated[
+    bool,
+    typer.Option(
+        "--repair", help="With --resume: read finished tiles back, render damaged ones again."
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -43,6 +50,7 @@ def run(
     dtype: DtypeOption = "float64",
     overwrite: OverwriteOption = False,
     resume: ResumeOption = False,
+    repair: RepairOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Render all images of an experiment on Dask workers, each of which writes its own tiles.
@@ -56,6 +64,7 @@ def run(
       tiledsim run experiment.toml -o image.zarr --workers 4 --threads 2
       tiledsim run experiment.toml -o image.zarr --scheduler tcp://head:8786
       tiledsim run experiment.toml -o image.zarr --resume
+      tiledsim run experiment.toml -o image.zarr --resume --repair
     """
     from tiledsim.scene import build_scene
 
@@ -66,5 +75,6 @@ def run(
     summary = execute(
         parsed, scene, output, quiet=quiet, workers=workers, threads=threads, scheduler=scheduler,
         tile=tile, backend=backend, dtype=dtype, overwrite=overwrite, resume=resume,
+        repair=repair,
     )  # fmt: skip
     print(summary.text())

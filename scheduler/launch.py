@@ -28,6 +28,7 @@ from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
 from tiledsim.scheduler.tiles import Layout, choose_layout
+from tiledsim.scheduler.verify import find_damage, layout_of
 from tiledsim.scheduler.worker import SCENES, Job
 
 
@@ -36,20 +37,23 @@ def run(
     scheduler: str | None = None, workers: int | None = None, threads: int | None = None,
     tile: tuple[int, int] | None = None,
     backend: str = "auto", dtype: str = "float64", overwrite: bool = False, resume: bool = False,
-    attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (), command: str = "",
-    scene: Scene | None = None,
+    repair: bool = False, attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (),
+    command: str = "", scene: Scene | None = None,
 ) -> Summary:  # fmt: skip
     """Render all images of an experiment into a Zarr store and return the summary.
 
     ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler; without
     either, workers are started on this machine: one process with a thread a core, or ``workers``
     processes with ``threads`` each.  ``tile`` (rows, cols) is rounded up to whole shards.
-    ``resume`` continues a run that was cut short; ``overwrite`` deletes one.  ``fsync`` makes
-    every tile durable before it counts as done.
+    ``resume`` continues a run that was cut short; ``repair`` with it reads the finished tiles back
+    and renders those again that are damaged; ``overwrite`` deletes one.  ``fsync`` makes every
+    tile durable before it counts as done.
 
     Raises ExperimentError, StoreError or BackendError before anything is written, and RunError
     for a run that could not be finished; what it did is kept for ``resume``.
     """
+    if repair and not resume:
+        raise StoreError("repair needs resume: it renders damaged tiles of a run again")
     name, _ = choose_backend_name(backend, dtype)
     scene = scene or build_scene(experiment)
     layout = choose_layout(scene, tile)
@@ -61,7 +65,7 @@ def run(
         _check_deletable(files)
     if resume and there:
         layout = _check_same_run(files, scene, name, dtype, tile)
-        if "summary" in store.read_attributes(files):
+        if "summary" in store.read_attributes(files) and not repair:
             return load_summary(files)
     local = client is None and scheduler is None
     processes, each = workers_and_threads(workers, threads) if local else (1, 1)
@@ -81,7 +85,21 @@ def run(
             create_store(files, experiment, scene, layout, plan, command)
         job = Job(files.url, scene.hash, layout, name, dtype, fsync)
         with Lease(files) as lease:
+            if repair:
+                _drop_damaged(files, layout)
+                if "summary" in store.read_attributes(files):
+                    return load_summary(files)
             return _session(connected, files, lease, job, scene, plan, attempts, tuple(callbacks))
+
+
+def _drop_damaged(files: Files, layout: Layout) -> None:
+    """Take back the records of damaged tiles, and the summary with them.  With the lease held."""
+    journal = Journal(files)
+    records = journal.read(layout.tiles)
+    damaged = {damage.index for damage in find_damage(files, layout, records)}
+    if damaged:
+        store.remove_attribute(files, "summary")
+        journal.rewrite({i: record for i, record in records.items() if i not in damaged})
 
 
 def workers_and_threads(workers: int | None, threads: int | None) -> tuple[int, int]:
@@ -104,8 +122,8 @@ def _check_same_run(
 ) -> Layout:
     """Return the layout of a store, or refuse to continue it with the first difference named."""
     about = store.read_attributes(files)
+    layout = layout_of(files)
     try:
-        layout = Layout(**{key: tuple(value) for key, value in about["layout"].items()})
         kept = {key: about[key] for key in ("mode", "scene_hash", "dtype", "backend")}
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None

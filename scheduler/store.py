@@ -95,6 +95,13 @@ def update_attributes(files: Files, attributes: dict[str, Any]) -> None:
     files.write("zarr.json", json.dumps(about, indent=2).encode())
 
 
+def remove_attribute(files: Files, name: str) -> None:
+    """Take back something that is written about the run.  The driver alone does this."""
+    about = json.loads(files.read("zarr.json") or b"{}")
+    about["attributes"].pop(name, None)
+    files.write("zarr.json", json.dumps(about, indent=2).encode())
+
+
 def open_image(files: Files) -> Any:
     """Open the image for writing whole shards."""
     image = zarr.open_array(files.zarr(), path="image", mode="r+")

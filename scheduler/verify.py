@@ -1,0 +1,130 @@
+"""Is what a store holds what its records say, and what would be rendered again?"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tiledsim.errors import StoreError
+from tiledsim.scheduler import store
+from tiledsim.scheduler.files import Files, open_files
+from tiledsim.scheduler.journal import Journal
+from tiledsim.scheduler.records import TileRecord, checksum
+from tiledsim.scheduler.tiles import Layout
+from tiledsim.scheduler.worker import renderer_of, scene_of
+from tiledsim.tile import Tile
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One tile that is not what it should be."""
+
+    index: int
+    tile: Tile
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification found."""
+
+    tiles: int
+    """Of the whole run."""
+    checked: int
+    """Tiles with a record, whose pixels were read back."""
+    rendered_again: int
+    """Those of them that were rendered again and compared."""
+    missing: tuple[int, ...]
+    """Tiles without a record: not rendered yet."""
+    damaged: tuple[Damage, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether every tile is there and right."""
+        return not self.missing and not self.damaged
+
+    def text(self) -> str:
+        """Return the verdict for people."""
+        lines = [f"{damage.tile}: {damage.reason}" for damage in self.damaged]
+        lines.append(
+            f"{self.checked:,} of {self.tiles:,} tiles read back, {self.rendered_again:,} rendered "
+            f"again: {len(self.damaged):,} damaged, {len(self.missing):,} missing"
+        )
+        if self.damaged:
+            lines.append("tiledsim run --resume --repair renders the damaged and missing ones")
+        elif self.missing:
+            lines.append("tiledsim run --resume renders the missing ones")
+        return "\n".join(lines)
+
+
+def layout_of(files: Files) -> Layout:
+    """Return how a store is cut; StoreError where its attributes are damaged."""
+    try:
+        cut = store.read_attributes(files)["layout"]
+        return Layout(**{key: tuple(value) for key, value in cut.items()})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
+
+
+def find_damage(
+    files: Files, layout: Layout, records: Mapping[int, TileRecord]
+) -> tuple[Damage, ...]:
+    """Read every recorded tile back and compare its checksum with the record, in tile order."""
+    image = store.open_image(files)
+    found = []
+    for index in sorted(records):
+        tile = layout.tile_at(index)
+        reason = _what_is_wrong(image, tile, records[index])
+        if reason:
+            found.append(Damage(index, tile, reason))
+    return tuple(found)
+
+
+def _what_is_wrong(image: object, tile: Tile, record: TileRecord) -> str:
+    """Name the damage of a tile; empty for a sound one."""
+    try:
+        pixels = store.read_tile(image, tile)
+    except Exception as error:  # zarr's codecs raise errors of many kinds for torn shards
+        return f"cannot be read: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if np.isnan(pixels).any():
+        return "a shard is missing or empty"
+    if checksum(pixels) != record.crc32:
+        return "its pixels are not those that were recorded"
+    return ""
+
+
+def verify(location: str | Path, *, sample: int = 4, seed: int = 0) -> Verdict:
+    """Read all recorded tiles of a store back; render ``sample`` of them again and compare bytes.
+
+    The sample is drawn by ``seed`` from the tiles whose checksums are right.  Nothing is written.
+    Raises StoreError for what is no store of tiledsim, or whose journal is damaged.
+    """
+    files = open_files(location)
+    about = store.read_attributes(files)
+    layout = layout_of(files)
+    records = Journal(files).read(layout.tiles)
+    damaged = list(find_damage(files, layout, records))
+    wrong = {damage.index for damage in damaged}
+    sound = [index for index in sorted(records) if index not in wrong]
+    chosen = sorted(random.Random(seed).sample(sound, min(max(sample, 0), len(sound))))
+    if chosen:
+        scene = scene_of(files.url, about["scene_hash"])
+        image = store.open_image(files)
+        renderer = renderer_of(about["backend"], about["dtype"])
+        for index in chosen:
+            tile = layout.tile_at(index)
+            again = renderer.render(scene, tile).astype(image.dtype)
+            if checksum(again) != records[index].crc32:
+                off = float(np.abs(again - store.read_tile(image, tile)).max())
+                damaged.append(
+                    Damage(index, tile, f"rendered again it differs, by up to {off:.3g} photons")
+                )
+    return Verdict(
+        tiles=layout.tiles,
+        checked=len(records),
+        rendered_again=len(chosen),
+        missing=tuple(index for index in range(layout.tiles) if index not in records),
+        damaged=tuple(sorted(damaged, key=lambda damage: damage.index)),
+    )

@@ -50,7 +50,7 @@ def child(store: str, orders: str) -> None:
 
 
 def disturbed_render_tiles(job, tiles):  # type: ignore[no-untyped-def]
-    """Do what a worker does, disturbed on chosen tiles as the orders say, each a number of times."""
+    """Do what a worker does, disturbed on chosen tiles as the orders say."""
     from tiledsim.scheduler import store, worker
 
     folder = Path(os.environ["TILEDSIM_SOAK_ORDERS"])

@@ -4,6 +4,7 @@ Commands live in modules of their own and import what they need when they run, s
 is there at once.
 """
 
+import os
 import sys
 import traceback
 from typing import Annotated, Final, NoReturn
@@ -23,6 +24,7 @@ from tiledsim.cli import (
     trace,
     verify,
 )
+from tiledsim.cli.running import RunStoppedError
 from tiledsim.errors import RunError, TiledsimError
 
 BAD_INPUT: Final = 2
@@ -72,8 +74,11 @@ def main() -> NoReturn:
     arguments = [word for word in arguments if word != "--debug"]
     try:
         status = app(args=arguments, prog_name="tiledsim", standalone_mode=False)
+    except RunStoppedError as stop:
+        _complain(str(stop), debug)
+        status = INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):
-        _complain(str(sys.exc_info()[1]) or "interrupted", debug)
+        _complain("interrupted", debug)
         status = INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
@@ -92,6 +97,11 @@ def main() -> NoReturn:
         else:
             _complain(usage().replace("\n", " "), debug)
             status = BAD_INPUT
+    if status == INTERRUPTED:
+        # Threads may be deep in a tile; what they have not written yet nobody waits for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -2,7 +2,8 @@
 
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from tiledsim.cli.running import (
     OverwriteOption,
     QuietOption,
     ResumeOption,
+    RunStoppedError,
     SchedulerOption,
     ThreadsOption,
     TileOption,
@@ -69,13 +71,13 @@ def nanobragg(
     _refuse_later_outputs(command)
     if resume and zarr is None:
         raise ExperimentError("--resume continues a store; name it with --zarr")
-    for note in command.notes:
+    for note in (*command.notes, *_without_effect(command)):
         print(f"tiledsim: note: {note}", file=sys.stderr)
     float_file = command.float_file
     if float_file is None and zarr is None:
         float_file = Path(DEFAULT_FLOAT_FILE)
-    if float_file is not None:
-        _check_writable(float_file)
+    _check_writable("-floatfile", float_file)
+    _check_writable("-dump", command.dump_file)
     scene = build_scene(command.experiment)
     if command.trace_pixel is not None:
         from tiledsim.pixel_trace import check_pixel
@@ -86,9 +88,7 @@ def nanobragg(
     with ExitStack() as stack:
         if zarr is None:
             assert float_file is not None
-            folder = float_file.absolute().parent
-            scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".tiledsim-")
-            store = str(Path(stack.enter_context(scratch)) / "image.zarr")
+            store = str(stack.enter_context(_scratch_beside(float_file)) / "image.zarr")
         else:
             store = zarr
         summary = execute(
@@ -125,11 +125,45 @@ def _refuse_later_outputs(command: "NanobraggCommand") -> None:
             )
 
 
-def _check_writable(file: Path) -> None:
+def _without_effect(command: "NanobraggCommand") -> Iterator[str]:
+    """Say which flags serve what tiledsim does not write."""
+    given = {
+        "-scale": command.int_scale,
+        "-adc": command.adc_offset,
+        "-pgmscale": command.pgm_scale,
+        "-seed": command.noise_seed,
+    }
+    idle = [flag for flag, value in given.items() if value is not None]
+    if idle:
+        yield f"{', '.join(idle)}: of use to SMV, PGM and noise images only, which are not written"
+    if command.printout or command.printout_pixel is not None:
+        yield "-printout prints nothing here; -trace_pixel SLOW FAST shows all there is of a pixel"
+
+
+def _check_writable(flag: str, file: Path | None) -> None:
     from tiledsim.errors import StoreError
 
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        raise StoreError(f"-floatfile {file}: cannot be written; its folder must exist")
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise StoreError(f"{flag} {file}: cannot be written; its folder must exist")
+
+
+@contextmanager
+def _scratch_beside(file: Path) -> Iterator[Path]:
+    """Give a folder on the disk where ``file`` will be; an unfinished run does not survive it."""
+    from tiledsim.errors import RunError, StoreError
+
+    kept = "nothing is kept of a run without --zarr"
+    try:
+        scratch = tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".tiledsim-")
+    except OSError as error:
+        raise StoreError(f"{file}: its folder cannot be written: {error.strerror}") from None
+    with scratch as folder:
+        try:
+            yield Path(folder)
+        except RunStoppedError:
+            raise RunStoppedError(f"stopped; {kept}") from None
+        except RunError as error:
+            raise RunError(f"{error}; but {kept}") from None
 
 
 def _write_dump(command: "NanobraggCommand") -> None:

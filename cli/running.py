@@ -58,6 +58,10 @@ QuietOption = Annotated[
 ]
 
 
+class RunStoppedError(Exception):
+    """A run that the user stopped.  Typer would swallow what a KeyboardInterrupt says."""
+
+
 def command_line() -> str:
     """Return the command as it was typed."""
     return shlex.join(["tiledsim", *sys.argv[1:]])
@@ -112,13 +116,15 @@ class Progress:
             case events.TilesDone():
                 self._advance(len(event.records))
             case events.TileRetried():
-                self._console.print(
-                    f"tile {event.index}: attempt {event.attempt} failed: {event.reason}"
-                )
+                self._say(f"tile {event.index}: attempt {event.attempt} failed: {event.reason}")
             case events.TileFailed():
-                self._console.print(f"tile {event.index}: given up: {event.reason}", style="red")
+                self._say(f"tile {event.index}: given up: {event.reason}")
             case events.RunFinished():
                 self._bar.stop()
+
+    def _say(self, line: str) -> None:
+        """Print a line above the bar, as it is: brackets in it are no markup."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _start(self, event: Any) -> None:
         print_plan(event.plan)
@@ -153,7 +159,10 @@ class Progress:
 def execute(
     experiment: "Experiment", scene: "Scene", store: Path | str, *, quiet: bool, **options: Any
 ) -> "Summary":
-    """Run with progress; the caller prints the summary."""
+    """Run with progress; the caller prints the summary.
+
+    Raises RunStoppedError, with what is done, where run raises KeyboardInterrupt.
+    """
     from tiledsim.scheduler import run
 
     progress = None if quiet else Progress()
@@ -162,6 +171,8 @@ def execute(
         return run(
             experiment, store, scene=scene, callbacks=callbacks, command=command_line(), **options
         )
+    except KeyboardInterrupt as stop:
+        raise RunStoppedError(str(stop) or "stopped before any tile was done") from None
     finally:
         if progress is not None:
             progress.stop()

@@ -1,5 +1,6 @@
 """Where tasks run: a cluster of this machine's own, or one that is there already."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ import psutil
 from tiledsim.errors import BackendError, RunError
 
 CONNECT_SECONDS = 20
+CLOSE_SECONDS = 10.0
+LEAVE_SECONDS = 1.0
+"""How long the workers may take to end: after a run, and when a run is interrupted or failed."""
 
 
 def cores() -> int:
@@ -49,21 +53,44 @@ def local_client(workers: int, threads: int) -> Iterator[Any]:
             memory_limit=0 if in_process else "auto",
             silence_logs=50,
         )
+        seconds = LEAVE_SECONDS
+        client = None
         try:
-            with Client(cluster, set_as_default=False) as client:
-                yield client
+            client = Client(cluster, set_as_default=False)
+            yield client
+            seconds = CLOSE_SECONDS
         finally:
-            cluster.close(timeout=10)
+            _close(client, cluster, seconds)
+
+
+def _close(client: Any, cluster: Any, seconds: float) -> None:
+    """End a client and a cluster.  What does not end in time, a tile in a thread, is left to the
+    end of this process; neither it nor a second attempt at exit may hide why the run was stopped.
+    """
+    for part in (client, cluster):
+        if part is not None:
+            with contextlib.suppress(TimeoutError, OSError):
+                part.close(timeout=seconds)
+    cluster.shutdown_on_close = False
 
 
 @contextmanager
 def remote_client(address: str) -> Iterator[Any]:
     """Give a client of a scheduler that is there already.
 
-    Raises RunError if it does not answer.
+    Raises BackendError if it does not answer, or if that is no address.
     """
     from distributed import Client
+    from distributed.comm.addressing import parse_address, parse_host_port
 
+    try:
+        protocol, place = parse_address(address)
+        if protocol in ("tcp", "tls"):
+            parse_host_port(place)
+    except ValueError:
+        raise BackendError(
+            f"{address!r} is no address of a scheduler; give one such as tcp://host:8786"
+        ) from None
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

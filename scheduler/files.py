@@ -8,7 +8,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -162,14 +161,20 @@ class ObjectFiles:
 
     def delete(self, key: str) -> None:
         """Remove a key, if it is there."""
-        with suppress(FileNotFoundError):
+        try:
             self._obstore.delete(self._store, key)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise StoreError(f"{self.url}/{key}: {_first_line(error)}") from None
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys that start with ``prefix``."""
-        for batch in self._obstore.list(self._store, prefix=prefix or None):
-            for entry in batch:
-                yield str(entry["path"])
+        try:
+            for batch in self._obstore.list(self._store, prefix=prefix or None):
+                yield from (str(entry["path"]) for entry in batch)
+        except Exception as error:
+            raise StoreError(f"{self.url}: {_first_line(error)}") from None
 
     def clear(self) -> None:
         """Remove every key below the prefix."""

@@ -126,6 +126,7 @@ def test_bad_experiments_leave_nothing(what: str, tmp_path: Path) -> None:
         (["--quirks", "cell_cstr"], "cell_cstar"),
         (["--tile", "0", "5"], "at least 1"),
         (["--scheduler", "tcp://127.0.0.1:1"], "does not answer"),
+        (["--scheduler", "head"], "'head' is no address of a scheduler; give one such as tcp://"),
     ],
 )
 def test_bad_options_leave_nothing(
@@ -142,6 +143,7 @@ def test_bad_options_leave_nothing(
         (["-pgmfile", "x.pgm"], "-pgmfile"),
         (["-noisefile", "x.img"], "-noisefile"),
         (["-floatfile", "nowhere/img.bin"], "folder must exist"),
+        (["-hkl", "P1.hkl", "-dump", "nowhere/F.bin"], "folder must exist"),
         (["--resume"], "--zarr"),
     ],
 )
@@ -158,3 +160,12 @@ def test_a_heavy_automatic_oversampling_is_announced(tmp_path: Path) -> None:
         EXPERIMENT.replace("oversample = 1", "").replace("cells = [5, 5, 5]", "cells = [300, 5, 5]")
     )
     assert "oversampling" in tiledsim("plan", path).stderr
+
+
+def test_flags_of_images_that_are_not_written_are_noted(tmp_path: Path) -> None:
+    flags = ["-cell", "70", "-default_F", "1", "-N", "5", "-detpixels", "8", "-oversample", "1"]
+    done = tiledsim("nanobragg", *flags, "-seed", "7", "-adc", "5", "-printout", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "note: -adc, -seed: of use to SMV, PGM and noise images only" in done.stderr
+    assert "note: -printout prints nothing" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["floatimage.bin"]

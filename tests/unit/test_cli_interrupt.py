@@ -1,0 +1,41 @@
+"""Ctrl-C ends a run at once, with the status of an interrupt, and says what became of it."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LONG = [
+    "-cell", "70", "-default_F", "10", "-N", "5", "-detpixels", "3000", "-oversample", "10",
+    "-mosaic", "1", "-mosaic_domains", "100",
+]  # fmt: skip
+AT_ONCE_S = 15
+"""A second, and room for a busy machine; a tile takes several times as long."""
+
+
+@pytest.mark.parametrize(
+    ("output", "said", "left"),
+    [
+        (["--zarr", "out.zarr"], " tiles are done; --resume continues", ["out.zarr"]),
+        (["-floatfile", "img.bin"], "stopped; nothing is kept of a run without --zarr", []),
+    ],
+)
+def test_an_interrupted_run(output: list[str], said: str, left: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tiledsim.cli.main", "nanobragg", *LONG, *output]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("dashboard"):
+                break
+        time.sleep(0.5)  # into the first tiles
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        last = process.stderr.read().splitlines()[-1]
+        assert process.wait(timeout=60) == 130
+        assert time.monotonic() - started < AT_ONCE_S
+    assert last.startswith("tiledsim: error: ")
+    assert last.endswith(said)
+    assert [path.name for path in tmp_path.iterdir()] == left

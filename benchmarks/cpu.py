@@ -74,13 +74,15 @@ def scalar_seconds_per_step(scene: Scene) -> float:
 
 
 def kernel_seconds_per_step(scene: Scene) -> float:
-    """Time the production kernel on a whole panel."""
+    """Time the production kernel on a whole panel: the median of three, after one that warms up."""
     _, _, slow, fast = scene.shape
     backend = get_backend("cpu")
-    backend.render(scene, Tile(0, 0, 0, 1, 0, fast))
-    start = time.process_time()
-    backend.render(scene, Tile(0, 0, 0, slow, 0, fast))
-    return (time.process_time() - start) / (slow * fast * scene.steps_per_pixel)
+    times = []
+    for _ in range(4):
+        start = time.process_time()
+        backend.render(scene, Tile(0, 0, 0, slow, 0, fast))
+        times.append(time.process_time() - start)
+    return float(np.median(times[1:])) / (slow * fast * scene.steps_per_pixel)
 
 
 def nanobragg_seconds(binary: str, flags: str, folder: Path) -> float:

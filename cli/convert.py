@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from tiledsim.cli.options import FLAG_SETTINGS, ModeOption, QuirksOption, read_mode, read_quirks
+from tiledsim.cli.options import (
+    FLAG_SETTINGS,
+    ModeOption,
+    QuirksOption,
+    read_mode,
+    read_quirks,
+    refuse_unknown_options,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -16,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def convert(
+    context: typer.Context,
     flags: Annotated[list[str], typer.Argument(metavar="FLAGS...", help="Flags of nanoBragg.")],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
@@ -37,6 +45,7 @@ def convert(
     from tiledsim.errors import StoreError
     from tiledsim.nanobragg import parse_nanobragg
 
+    refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
     for note in command.notes:

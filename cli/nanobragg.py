@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiledsim.cli.options import FLAG_SETTINGS, ModeOption, QuirksOption, read_mode, read_quirks
+from tiledsim.cli.options import (
+    FLAG_SETTINGS,
+    ModeOption,
+    QuirksOption,
+    read_mode,
+    read_quirks,
+    refuse_unknown_options,
+)
 from tiledsim.cli.running import (
     BackendOption,
     DtypeOption,
@@ -35,6 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def nanobragg(
+    context: typer.Context,
     flags: Annotated[list[str], typer.Argument(metavar="FLAGS...", help="Flags of nanoBragg.")],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
@@ -66,6 +74,7 @@ def nanobragg(
     from tiledsim.nanobragg import DEFAULT_FLOAT_FILE, parse_nanobragg
     from tiledsim.scene import build_scene
 
+    refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
     _refuse_later_outputs(command)

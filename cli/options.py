@@ -33,6 +33,17 @@ QuirksOption = Annotated[
 ]
 
 
+def refuse_unknown_options(context: typer.Context, words: list[str]) -> None:
+    """Raise ExperimentError for a word with two dashes, which is none of nanoBragg's flags."""
+    from tiledsim.validation import did_you_mean
+
+    for word in words:
+        if word.startswith("--"):
+            known = [name for parameter in context.command.params for name in parameter.opts]
+            advice = did_you_mean(word, [name for name in known if name.startswith("--")])
+            raise ExperimentError(f"{word}: no such option, and flags have one dash{advice}")
+
+
 def read_mode(text: str | None, default: "Mode") -> "Mode":
     """Return the mode of ``--mode``; ExperimentError for one that does not exist."""
     modes: dict[str | None, Mode] = {None: default, "spec": "spec", "c-parity": "c-parity"}

@@ -209,7 +209,7 @@ def _detector(experiment: Experiment, scene: Scene, geometry: Geometry) -> list[
 def _pivot_reason(experiment: Experiment, geometry: Geometry) -> str:
     detector = experiment.detector
     if detector.pivot == geometry.pivot:
-        return "asked for"
+        return "as given"
     if detector.convention == "custom":
         return "from the way the detector's place was given"
     asked = f", not {detector.pivot} (quirk pivot_override)" if detector.pivot else ""

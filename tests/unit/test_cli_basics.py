@@ -129,6 +129,7 @@ def test_convert_writes_an_experiment(tmp_path: Path) -> None:
             "no/a cannot be written",
         ),
         (["rnu"], "No such command 'rnu'."),
+        (["nanobragg", "-N", "5", "--zar", "a"], "--zar: no such option, and flags have one dash"),
     ],
 )
 def test_bad_input_is_one_line(experiment: Path, words: list[str], said: str) -> None:

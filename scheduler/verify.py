@@ -24,6 +24,8 @@ class Damage:
     index: int
     tile: Tile
     reason: str
+    repairable: bool = True
+    """Whether its bytes contradict its record; else it is intact, and another is computed here."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,12 @@ class Verdict:
             f"{self.checked:,} of {self.tiles:,} tiles read back, {self.rendered_again:,} rendered "
             f"again: {len(self.damaged):,} damaged, {len(self.missing):,} missing"
         )
-        if self.damaged:
+        if not all(damage.repairable for damage in self.damaged):
+            lines.append(
+                "a tile that differs when it is rendered again comes from another processor or "
+                "version; tiledsim run --overwrite renders all anew"
+            )
+        if any(damage.repairable for damage in self.damaged):
             lines.append("tiledsim run --resume --repair renders the damaged and missing ones")
         elif self.missing:
             lines.append("tiledsim run --resume renders the missing ones")
@@ -118,9 +125,8 @@ def verify(location: str | Path, *, sample: int = 4, seed: int = 0) -> Verdict:
             again = renderer.render(scene, tile).astype(image.dtype)
             if checksum(again) != records[index].crc32:
                 off = float(np.abs(again - store.read_tile(image, tile)).max())
-                damaged.append(
-                    Damage(index, tile, f"rendered again it differs, by up to {off:.3g} photons")
-                )
+                reason = f"rendered again it differs, by up to {off:.3g} photons"
+                damaged.append(Damage(index, tile, reason, repairable=False))
     return Verdict(
         tiles=layout.tiles,
         checked=len(records),

@@ -19,12 +19,7 @@ Report = dict[str, dict[str, str]]
 
 _NEEDED = ("numpy", "numba", "zarr", "dask", "distributed", "xarray", "pydantic", "typer", "rich")
 _OPTIONAL = {
-    "cupy-cuda13x": "cuda13",
-    "cupy-cuda12x": "cuda12",
-    "dask-cuda": "rapids",
     "obstore": "s3",
-    "dask-jobqueue": "slurm",
-    "bokeh": "dashboard",
     "matplotlib": "plot",
 }
 
@@ -41,7 +36,7 @@ def examine() -> Report:
         "processor": _processor(),
         "memory": _memory(),
         "kernels": _kernels(),
-        "gpus": _gpus(),
+        "gpus": {"CuPy": _cupy(), **_gpus()},
         "libraries": {name: _version(name) or "missing" for name in _NEEDED},
         "extras": {
             name: _version(name) or f'not installed (pip install "tiledsim[{extra}]")'
@@ -111,6 +106,12 @@ def _kernels() -> dict[str, str]:
         report["backend cuda"] = str(error)
     report["backend cpu"] = "Numba, float64"
     return report
+
+
+def _cupy() -> str:
+    """Version of CuPy, under whichever name it is installed."""
+    names = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+    return next((found for name in names if (found := _version(name))), "not installed")
 
 
 def _gpus() -> dict[str, str]:

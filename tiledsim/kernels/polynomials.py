@@ -49,3 +49,19 @@ EXP: Final = (
 
 SINC3: Final = (1.0, -0.1, 1.0 / 280.0, -1.0 / 15120.0, 1.0 / 1330560.0)
 """3(sin x/x − cos x)/x² in powers of x², |x| ≤ 0.3: relative error below 1e-14."""
+
+SINPI_SINGLE: Final = (3.14158970331696, -5.167367812307702, 2.543604957209743, -0.5583960491304486)
+"""sin(πx)/x in powers of x², |x| ≤ ½, for float32: minimax, relative error 9.4e-7."""
+
+COSPI_SINGLE: Final = (
+    0.9999999534666709,
+    -4.934792858675596,
+    4.058411914173796,
+    -1.33188016129308,
+    0.21969679869420586,
+)
+"""cos(πx) in powers of x², |x| ≤ ½, for float32: minimax, absolute error 4.7e-8."""
+
+LN2_HIGH: Final = 6.93147180369123816490e-01
+LN2_LOW: Final = 1.90821492927058770002e-10
+"""ln 2 in two parts; the first has 33 bits, so that whole multiples of it are exact."""

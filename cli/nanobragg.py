@@ -70,9 +70,9 @@ def nanobragg(
       tiledsim nanobragg -mat A.mat -hkl P1.hkl -lambda 1.2 -N 8 -floatfile img.bin
       tiledsim nanobragg -cell 70 80 90 75 85 95 -default_F 100 -N 5 --zarr image.zarr --mode spec
     """
+    from tiledsim.build import build_scene
     from tiledsim.errors import ExperimentError
     from tiledsim.nanobragg import DEFAULT_FLOAT_FILE, parse_nanobragg
-    from tiledsim.scene import build_scene
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")

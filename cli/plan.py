@@ -44,8 +44,8 @@ def plan(
       tiledsim plan experiment.toml --workers 4
       tiledsim plan -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
     """
+    from tiledsim.build import build_scene
     from tiledsim.kernels import choose_backend_name
-    from tiledsim.scene import build_scene
     from tiledsim.scheduler.launch import workers_and_threads
     from tiledsim.scheduler.plan import make_plan
     from tiledsim.scheduler.tiles import choose_layout

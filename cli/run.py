@@ -66,7 +66,7 @@ def run(
       tiledsim run experiment.toml -o image.zarr --resume
       tiledsim run experiment.toml -o image.zarr --resume --repair
     """
-    from tiledsim.scene import build_scene
+    from tiledsim.build import build_scene
 
     parsed = read_experiment([experiment], mode, quirks)
     scene = build_scene(parsed)

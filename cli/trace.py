@@ -124,9 +124,9 @@ def trace_pixels(
     quirks: str | None, phi_mode: str | None, device: str, dtype: str,
 ) -> "list[PixelTrace]":  # fmt: skip
     """Trace pixels of an experiment given in words."""
+    from tiledsim.build import build_scene
     from tiledsim.errors import ExperimentError
     from tiledsim.pixel_trace import trace as trace_one
-    from tiledsim.scene import build_scene
 
     if not pixels:
         raise ExperimentError("no pixel: give --pixel SLOW FAST")

@@ -43,13 +43,14 @@ class Files(Protocol):
         """Return the zarr store of this location."""
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def sync_to_disk(file: Path) -> None:
+    """Make a file, and its entry in its folder, durable."""
+    for target, flags in ((file, os.O_RDONLY), (file.parent, os.O_RDONLY | os.O_DIRECTORY)):
+        descriptor = os.open(target, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class LocalFiles:
@@ -69,7 +70,7 @@ class LocalFiles:
     def write(self, key: str, data: bytes) -> None:
         """Write a key by renaming a complete file, synchronised with the disk."""
         os.replace(self._complete(key, data), self.folder / key)
-        sync_folder((self.folder / key).parent)
+        sync_to_disk(self.folder / key)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a key that must not exist, by a link, which never replaces a file."""

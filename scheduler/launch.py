@@ -9,10 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tiledsim.build import build_scene
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
-from tiledsim.scene import Scene, build_scene
+from tiledsim.scene import Scene
 from tiledsim.scheduler import store
 from tiledsim.scheduler.cluster import cores, local_client, remote_client, wait_for_workers
 from tiledsim.scheduler.columns import write_columns

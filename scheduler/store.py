@@ -1,12 +1,11 @@
 """The Zarr v3 store of a run: made and described by the driver, filled shard by shard by workers.
 
 The image has the dimensions (shot, panel, slow, fast), float32 by default and NaN where nothing
-was written.  A shard is written whole or not at all; see stack notes in docs/store.md.
+was written.  A shard is written whole or not at all; docs/store.md says what makes a tile done.
 """
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.files import Files, LocalFiles
+from tiledsim.scheduler.files import Files, LocalFiles, sync_to_disk
 from tiledsim.scheduler.tiles import Layout
 from tiledsim.tile import Tile
 
@@ -149,16 +148,7 @@ def _write_shard(
         sync(path.delete())
         image[whole] = pixels
     if fsync and isinstance(path.store, LocalStore):
-        _make_durable(Path(path.store.root) / path.path)
-
-
-def _make_durable(file: Path) -> None:
-    for target, flags in ((file, os.O_RDONLY), (file.parent, os.O_RDONLY | os.O_DIRECTORY)):
-        descriptor = os.open(target, flags)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_to_disk(Path(path.store.root) / path.path)
 
 
 def sweep_partial_files(files: Files) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.build import build_scene
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name, get_backend
-from tiledsim.scene import Scene, build_scene
+from tiledsim.scene import Scene
 from tiledsim.scheduler import store
 from tiledsim.scheduler.files import open_files
 from tiledsim.scheduler.tiles import choose_layout

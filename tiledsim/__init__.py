@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tiledsim.build import build_scene as build_scene
     from tiledsim.experiment import Experiment as Experiment
     from tiledsim.experiment import load as load
     from tiledsim.nanobragg import experiment_from_nanobragg as experiment_from_nanobragg
     from tiledsim.pixel_trace import PixelTrace as PixelTrace
     from tiledsim.pixel_trace import trace as trace
     from tiledsim.scene import Scene as Scene
-    from tiledsim.scene import build_scene as build_scene
     from tiledsim.simulate import simulate as simulate
     from tiledsim.tile import Tile as Tile
 
@@ -24,7 +24,7 @@ _HOME = {
     "load": "tiledsim.experiment",
     "experiment_from_nanobragg": "tiledsim.nanobragg",
     "Scene": "tiledsim.scene",
-    "build_scene": "tiledsim.scene",
+    "build_scene": "tiledsim.build",
     "simulate": "tiledsim.simulate",
     "Tile": "tiledsim.tile",
     "PixelTrace": "tiledsim.pixel_trace",

@@ -2,7 +2,7 @@
 
 Every field carries its unit in its name.  Values are checked when they are set; what depends on
 several of them (a geometry, a cell, the sources) is checked where it is computed, by
-:func:`tiledsim.scene.build_scene`.  Fields left out have the defaults of nanoBragg.
+:func:`tiledsim.build.build_scene`.  Fields left out have the defaults of nanoBragg.
 """
 
 from pathlib import Path

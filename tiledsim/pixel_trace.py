@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tiledsim.build import build_scene
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
 from tiledsim.reference import Evaluation, evaluate
-from tiledsim.scene import Scene, build_scene
+from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array

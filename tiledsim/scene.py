@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import InputFileError
-from tiledsim.experiment import Experiment
 from tiledsim.tile import Tile
 from tiledsim.units import AVOGADRO, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
@@ -300,10 +299,3 @@ class Scene:
         if scene.hash != hash:
             raise InputFileError(f"{source}: the scene was changed: its hash is now {scene.hash}")
         return scene
-
-
-def build_scene(experiment: Experiment) -> Scene:
-    """Make the scene of an experiment; see :mod:`tiledsim.build`."""
-    from tiledsim.build import build_scene as build
-
-    return build(experiment)

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.build import build_scene
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
-from tiledsim.scene import build_scene
 from tiledsim.tile import Tile
 
 

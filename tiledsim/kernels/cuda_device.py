@@ -138,6 +138,8 @@ class CupyDevice:
             raise BackendError(f"CuPy cannot be imported ({error}); {INSTALL}") from None
         self._cupy = cupy
         with self._errors():
+            if cupy.cuda.runtime.getDeviceCount() == 0:
+                raise DeviceError("CUDA sees no device")
             self._lanes = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
 
     @contextmanager
@@ -157,8 +159,9 @@ class CupyDevice:
         cuda = self._cupy.cuda
         try:
             with self._errors():
-                module = self._cupy.RawModule(code=source, options=("-std=c++17",))
-                return module.get_function(name)
+                kernel = self._cupy.RawKernel(source, name, options=("-std=c++17",))
+                kernel.compile()
+                return kernel
         except cuda.compiler.CompileException as error:
             raise DeviceError(f"the kernel does not compile: {error}") from error
         except (ImportError, OSError, RuntimeError) as error:  # NVRTC itself is not there

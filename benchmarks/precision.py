@@ -6,7 +6,8 @@ A crystal of N cells along each axis, 0.7 Å, 200 mosaic domains of 0.2° x 5 φ
 256 x 256 pixels of 0.1 mm at 200 mm.  Compared with the CPU kernel in float64: "local": the largest
 error of a pixel over the maximum of the 9 x 9 pixels around it, where that is above 1e-20 of the
 image's; "pixel": the largest relative error of the pixels above 1e-6 of the image's maximum; "sum":
-that of the sum of all.  Without a GPU the kernel's text runs on this processor, built by g++.  Images
+that of the sum of all.  Without a GPU the kernel's text runs on this processor, built by g++.
+Images
 without a spot, as `gauss` gives for large crystals, are left out.
 """
 

@@ -32,17 +32,65 @@ class ImageSummary:
 
 @dataclass(frozen=True)
 class WorkerSummary:
-    """What one worker did."""
+    """What one worker did in the last session, and how it spent its threads' time."""
 
     worker: str
     tiles: int
-    seconds: float
+    render_seconds: float
+    """Of all its threads together, as write_seconds."""
+    write_seconds: float
+    busy_share: float
+    """Rendering; with write_share and idle_share it makes 1."""
+    write_share: float
+    idle_share: float
+    """The rest of the time that its threads were there: waiting, statistics, transport."""
     steps_per_second: float
+    """While it rendered or wrote."""
+
+
+@dataclass(frozen=True)
+class SlowTile:
+    """One of the tiles that took longest, and why."""
+
+    index: int
+    shot: int
+    panel: int
+    slow_start: int
+    fast_start: int
+    seconds: float
+    """Rendering and writing."""
+    steps: int
+    attempts: int
+    """Over all sessions, the one that succeeded included."""
+    why: str
+    """In words, against the median of the tiles."""
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """One session of a run: a driver from its first task to its end, however it ended."""
+
+    number: int
+    """1 for the first."""
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    """Up to its last record."""
+    tiles: int
+    workers: int
+    """The most that were there at one time, as threads."""
+    threads: int
+    failed_attempts: int
+    lost_workers: int
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A finished run."""
+    """A finished run.
+
+    images, photons, scale, tiles and steps are the images' part, which no fault and no order of
+    events may change (:meth:`physical`); the rest is how the run went.
+    """
 
     images: tuple[ImageSummary, ...]
     photons: float
@@ -51,18 +99,35 @@ class Summary:
     tiles: int
     steps: int
     wall_seconds: float
-    """Of the last session, from the first task to the last record."""
+    """Of the last session that rendered tiles, from the first task to the last record; the speeds
+    and the workers below are of this session as well."""
     tile_seconds: tuple[float, float, float]
     """Smallest, median and largest."""
     tile_steps_per_second: tuple[float, float, float]
     steps_per_second: float
     parallel_efficiency: float
-    """Σ seconds of the session's tiles / (threads · wall)."""
+    """Σ seconds of the session's tiles / Σ seconds that threads were there."""
     workers: tuple[WorkerSummary, ...]
+    workers_count: int
+    """The most that were there at one time, as threads."""
+    threads: int
+    attempts: int
+    """Of all tiles over all sessions: those that gave a tile and those that failed."""
+    failed_attempts: int
+    lost_workers: int
+    """Workers that left without being asked, over all sessions."""
+    slowest: tuple[SlowTile, ...]
+    """Of all sessions, the slowest first."""
+    sessions: tuple[SessionSummary, ...]
     retried: int
     """Tiles that took more than one attempt."""
     session_tiles: int
     """Tiles of the last session; the others were done before."""
+
+    def physical(self) -> dict[str, Any]:
+        """Return the images' part: the same for every way in which a run may come to its end."""
+        whole = self.to_json()
+        return {name: whole[name] for name in ("images", "photons", "scale", "tiles", "steps")}
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as plain data."""
@@ -74,6 +139,8 @@ class Summary:
         values = dict(data)
         values["images"] = tuple(ImageSummary(**image) for image in data["images"])
         values["workers"] = tuple(WorkerSummary(**worker) for worker in data["workers"])
+        values["slowest"] = tuple(SlowTile(**tile) for tile in data["slowest"])
+        values["sessions"] = tuple(SessionSummary(**session) for session in data["sessions"])
         values["tile_seconds"] = tuple(data["tile_seconds"])
         values["tile_steps_per_second"] = tuple(data["tile_steps_per_second"])
         return cls(**values)
@@ -101,8 +168,9 @@ class Summary:
         )
         for worker in self.workers[:8]:
             lines.append(
-                f"  {worker.worker}: {worker.tiles:,} tiles, {worker.seconds:.3g} s, "
-                f"{worker.steps_per_second:.4g} steps/s"
+                f"  {worker.worker}: {worker.tiles:,} tiles, {worker.steps_per_second:.4g} steps/s, "
+                f"rendering {100 * worker.busy_share:.0f} %, writing "
+                f"{100 * worker.write_share:.0f} %, idle {100 * worker.idle_share:.0f} %"
             )
         if len(self.workers) > 8:
             lines.append(f"  … and {len(self.workers) - 8:,} more workers")
@@ -142,7 +210,14 @@ def summarise(
         tile_steps_per_second=_three(speeds),
         steps_per_second=steps / wall_seconds if wall_seconds > 0 else 0.0,
         parallel_efficiency=sum(seconds) / (threads * wall_seconds) if wall_seconds > 0 else 0.0,
-        workers=_workers(mine, steps_per_pixel),
+        workers=_workers(mine, steps_per_pixel, wall_seconds, threads),
+        workers_count=len({record.worker for record in mine}),
+        threads=threads,
+        attempts=sum(record.attempt for record in records.values()),
+        failed_attempts=sum(record.attempt - 1 for record in records.values()),
+        lost_workers=0,
+        slowest=(),
+        sessions=(),
         retried=sum(record.attempt > 1 for record in records.values()),
         session_tiles=len(mine),
     )
@@ -189,13 +264,28 @@ def _spans(records: Mapping[int, TileRecord]) -> dict[str, float]:
     return dict(sorted(spans.items()))
 
 
-def _workers(records: list[TileRecord], steps_per_pixel: int) -> tuple[WorkerSummary, ...]:
+def _workers(
+    records: list[TileRecord], steps_per_pixel: int, wall_seconds: float, threads: int
+) -> tuple[WorkerSummary, ...]:
     by_worker: dict[str, list[TileRecord]] = {}
     for record in records:
         by_worker.setdefault(record.worker, []).append(record)
+    there = max(wall_seconds * threads / max(len(by_worker), 1), 1e-9)
     summaries = []
     for worker, part in sorted(by_worker.items()):
-        seconds = math.fsum(r.render_seconds + r.write_seconds for r in part)
+        render = math.fsum(r.render_seconds for r in part)
+        write = math.fsum(r.write_seconds for r in part)
         steps = sum(r.rendered for r in part) * steps_per_pixel
-        summaries.append(WorkerSummary(worker, len(part), seconds, steps / max(seconds, 1e-9)))
+        summaries.append(
+            WorkerSummary(
+                worker,
+                len(part),
+                render,
+                write,
+                render / there,
+                write / there,
+                1.0 - (render + write) / there,
+                steps / max(render + write, 1e-9),
+            )  # fmt: skip
+        )
     return tuple(summaries)

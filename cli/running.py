@@ -30,9 +30,67 @@ SchedulerOption = Annotated[
     str | None,
     typer.Option(
         "--scheduler", metavar="ADDRESS",
-        help="Use the Dask scheduler at this address (tcp://host:8786) and its workers.",
+        help="Use the Dask scheduler at this address (tcp://host:8786, tls://host:8786) and its "
+        "workers.",
     ),
 ]  # fmt: skip
+SchedulerFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--scheduler-file", metavar="FILE",
+        help="Use the Dask scheduler that writes its address into this file; waits for the file.",
+    ),
+]  # fmt: skip
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="local|cuda|slurm",
+        help="Start workers: on this machine's cores (the default), a process for each of its "
+        "GPUs, or as SLURM jobs.",
+    ),
+]  # fmt: skip
+ClusterConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster-config", metavar="FILE",
+        help="TOML with a [cluster] table: queue, account, walltime, cores, memory, jobs … "
+        "(docs/slurm.md).",
+    ),
+]  # fmt: skip
+GpusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gpus", metavar="all|N|0,2",
+        help="A worker process for each of these GPUs of this machine; implies --backend cuda.",
+    ),
+]  # fmt: skip
+TlsCaFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca-file", metavar="FILE",
+        help="For a tls:// scheduler, as in Dask's commands: who signed its certificate.  Without "
+        "these three, Dask's configuration counts.",
+    ),
+]  # fmt: skip
+TlsCertOption = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Our certificate.")
+]
+TlsKeyOption = Annotated[
+    Path | None,
+    typer.Option("--tls-key", metavar="FILE", help="Its key, unless it is in the same file."),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit", min=0.0, metavar="MINUTES",
+        help="End by then: begin no tile that would not be ready in time, exit with status 1, and "
+        "go on with --resume.",
+    ),
+]  # fmt: skip
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE.html", help="Keep Dask's performance report."),
+]
 TileOption = Annotated[
     tuple[int, int] | None,
     typer.Option(

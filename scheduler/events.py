@@ -8,6 +8,16 @@ from tiledsim.scheduler.records import TileRecord
 
 
 @dataclass(frozen=True)
+class Connecting:
+    """Workers are started or asked for; nothing is written yet."""
+
+    kind: str
+    """``local``, ``cuda``, ``slurm``, ``scheduler`` or ``client``."""
+    workers: int
+    """That are started or asked for."""
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """The store is open and the first tasks are about to be sent."""
 
@@ -51,5 +61,5 @@ class RunFinished:
     failed: int
 
 
-Event = RunStarted | TilesDone | TileRetried | TileFailed | RunFinished
+Event = Connecting | RunStarted | TilesDone | TileRetried | TileFailed | RunFinished
 Callback = Callable[[Event], None]

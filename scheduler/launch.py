@@ -3,31 +3,32 @@
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from tiledsim.build import build_scene
-from tiledsim.errors import RunError, StoreError
+from tiledsim.errors import BackendError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.scene import Scene
 from tiledsim.scheduler import store
-from tiledsim.scheduler.cluster import cores, local_client, remote_client, wait_for_workers
+from tiledsim.scheduler.cluster import wait_for_workers
 from tiledsim.scheduler.columns import write_columns
+from tiledsim.scheduler.connect import Place, choose_place
+from tiledsim.scheduler.deadline import Deadline
 from tiledsim.scheduler.driver import BATCH_SECONDS, LARGEST_BATCH, Driver
-from tiledsim.scheduler.events import (
-    Callback,
-    RunFinished,
-    RunStarted,
-)
+from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
 from tiledsim.scheduler.files import Files, LocalFiles, open_files
 from tiledsim.scheduler.gather import Summary, summarise
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
+from tiledsim.scheduler.preflight import check_folder, check_workers
+from tiledsim.scheduler.remote import Tls
+from tiledsim.scheduler.report import check_report, performance_report
+from tiledsim.scheduler.slurm import ClusterConfig
 from tiledsim.scheduler.tiles import Layout, choose_layout
 from tiledsim.scheduler.verify import find_damage, layout_of
 from tiledsim.scheduler.worker import SCENES, Job
@@ -35,27 +36,43 @@ from tiledsim.scheduler.worker import SCENES, Job
 
 def run(
     experiment: Experiment, location: str | Path, *, client: Any = None,
-    scheduler: str | None = None, workers: int | None = None, threads: int | None = None,
+    scheduler: str | None = None, scheduler_file: str | Path | None = None,
+    cluster: str | None = None, cluster_config: str | Path | ClusterConfig | None = None,
+    gpus: str | None = None, tls: Tls | None = None,
+    workers: int | None = None, threads: int | None = None,
     tile: tuple[int, int] | None = None,
     backend: str = "auto", dtype: str = "float64", overwrite: bool = False, resume: bool = False,
     repair: bool = False, attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (),
+    time_limit_minutes: float | None = None, report: str | Path | None = None,
     command: str = "", scene: Scene | None = None,
 ) -> Summary:  # fmt: skip
     """Render all images of an experiment into a Zarr store and return the summary.
 
-    ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler; without
-    either, workers are started on this machine: one process with a thread a core, or ``workers``
-    processes with ``threads`` each.  ``tile`` (rows, cols) is rounded up to whole shards.
-    ``resume`` continues a run that was cut short; ``repair`` with it reads the finished tiles back
-    and renders those again that are damaged; ``overwrite`` deletes one.  ``fsync`` makes every
-    tile durable before it counts as done.
+    Where: ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler
+    and ``scheduler_file`` its file, with ``tls`` for its certificates.  Without them, workers are
+    started: on this machine (``cluster="local"``, the default) one process with a thread a core, or
+    ``workers`` processes with ``threads`` each; with ``cluster="cuda"`` or ``gpus`` ("all", "2",
+    "0,2") one process for each GPU; with ``cluster="slurm"`` jobs of ``cluster_config``.
+
+    ``tile`` (rows, cols) is rounded up to whole shards.  ``resume`` continues a run that was cut
+    short; ``repair`` with it reads the finished tiles back and renders those again that are
+    damaged; ``overwrite`` deletes one.  ``fsync`` makes every tile durable before it counts as
+    done.  After ``time_limit_minutes`` no tile is begun that would not be ready.  ``report`` is
+    the name of an HTML file for Dask's performance report.
 
     Raises ExperimentError, StoreError or BackendError before anything is written, and RunError
     for a run that could not be finished; what it did is kept for ``resume``.
     """
     if repair and not resume:
         raise StoreError("repair needs resume: it renders damaged tiles of a run again")
-    name, _ = choose_backend_name(backend, dtype)
+    deadline = None if time_limit_minutes is None else Deadline(time_limit_minutes)
+    place = choose_place(
+        client=client, scheduler=scheduler, scheduler_file=scheduler_file, cluster=cluster,
+        cluster_config=cluster_config, gpus=gpus, workers=workers, threads=threads, tls=tls,
+    )  # fmt: skip
+    name = choose_backend(place, backend, dtype)
+    if report is not None:
+        check_report(Path(report))
     scene = scene or build_scene(experiment)
     layout = choose_layout(scene, tile)
     files = open_files(location)
@@ -68,29 +85,52 @@ def run(
         layout = _check_same_run(files, scene, name, dtype, tile)
         if "summary" in store.read_attributes(files) and not repair:
             return load_summary(files)
-    local = client is None and scheduler is None
-    processes, each = workers_and_threads(workers, threads) if local else (1, 1)
-    plan = make_plan(scene, layout, workers=processes, threads=each, backend=name, dtype=dtype)
-    refuse_what_does_not_fit(plan, files, local=local)
-    connection: AbstractContextManager[Any]
-    if client is not None:
-        connection = nullcontext(client)
-    elif scheduler is not None:
-        connection = remote_client(scheduler)
-    else:
-        connection = local_client(processes, each)
-    with connection as connected:
-        if not (resume and there):
-            if there:
-                files.clear()
-            create_store(files, experiment, scene, layout, plan, command)
-        job = Job(files.url, scene.hash, layout, name, dtype, fsync)
-        with Lease(files) as lease:
-            if repair:
-                _drop_damaged(files, layout)
-                if "summary" in store.read_attributes(files):
-                    return load_summary(files)
-            return _session(connected, files, lease, job, scene, plan, attempts, tuple(callbacks))
+    plan = make_plan(
+        scene, layout, workers=place.workers, threads=place.threads, backend=name, dtype=dtype
+    )
+    refuse_what_does_not_fit(plan, files, local=place.on_this_machine)
+    told = tuple(callbacks)
+    for callback in told:
+        callback(Connecting(place.kind, place.workers))
+    with place.connect(keys_folder=_folder_beside(files)) as connected:
+        wait_for_workers(connected)
+        if not place.on_this_machine:
+            check_workers(connected)
+            check_folder(connected, files)
+        with performance_report(connected, report):
+            if not (resume and there):
+                if there:
+                    files.clear()
+                create_store(files, experiment, scene, layout, plan, command)
+            job = Job(files.url, scene.hash, layout, name, dtype, fsync)
+            with Lease(files) as lease:
+                if repair:
+                    _drop_damaged(files, layout)
+                    if "summary" in store.read_attributes(files):
+                        return load_summary(files)
+                return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
+
+
+def choose_backend(place: Place, backend: str, dtype: str) -> str:
+    """Resolve the backend for a place: workers that were given GPUs use them.
+
+    Raises BackendError for the CPU's kernel on such workers, and for one that cannot be used.
+    """
+    if place.has_gpus:
+        if backend == "cpu":
+            raise BackendError(
+                "--backend cpu on workers with GPUs; leave out --backend, or --gpus, --cluster "
+                "cuda and gpus_per_job"
+            )
+        backend = "cuda"
+    return choose_backend_name(backend, dtype)[0]
+
+
+def _folder_beside(files: Files) -> Path:
+    """A folder that this machine and the workers see: that of the store, or the home."""
+    if isinstance(files, LocalFiles) and files.folder.absolute().parent.is_dir():
+        return files.folder.absolute().parent
+    return Path.home()
 
 
 def _drop_damaged(files: Files, layout: Layout) -> None:
@@ -101,12 +141,6 @@ def _drop_damaged(files: Files, layout: Layout) -> None:
     if damaged:
         store.remove_attribute(files, "summary")
         journal.rewrite({i: record for i, record in records.items() if i not in damaged})
-
-
-def workers_and_threads(workers: int | None, threads: int | None) -> tuple[int, int]:
-    """Complete what the caller says of a local cluster: one process, a thread a core."""
-    processes = workers or 1
-    return processes, threads or max(1, cores() // processes)
 
 
 def _check_deletable(files: Files) -> None:
@@ -199,7 +233,7 @@ def versions() -> dict[str, str]:
 
 def _session(
     client: Any, files: Files, lease: Lease, job: Job, scene: Scene, plan: Plan, attempts: int,
-    callbacks: tuple[Callback, ...],
+    callbacks: tuple[Callback, ...], deadline: Deadline | None,
 ) -> Summary:  # fmt: skip
     store.sweep_partial_files(files)
     journal = Journal(files)
@@ -210,13 +244,15 @@ def _session(
         callback(RunStarted(plan, len(before), workers, client.dashboard_link))
     guess = plan.seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
     share = max(1, len(to_do) // (4 * threads))
+    if deadline is not None:
+        callbacks = (*callbacks, deadline)
     driver = Driver(
         client, job, journal, lease, attempts=attempts, callbacks=callbacks,
         first_batch=min(share, LARGEST_BATCH, int(BATCH_SECONDS / max(guess, 1e-6))),
     )  # fmt: skip
     started = time.perf_counter()
     try:
-        driver.work_through(to_do, threads)
+        driver.work_through(to_do if deadline is None else deadline.until(to_do), threads)
     except (KeyboardInterrupt, RunError) as error:
         done = len(before) + len(driver.records)
         advice = f"{done:,} of {job.layout.tiles:,} tiles are done; --resume continues"
@@ -227,6 +263,11 @@ def _session(
     records = before | driver.records
     for callback in callbacks:
         callback(RunFinished(seconds, len(driver.failed)))
+    if deadline is not None and deadline.passed:
+        raise RunError(
+            f"stopped at the time limit of {deadline.minutes:g} minutes: {len(records):,} of "
+            f"{job.layout.tiles:,} tiles are done; --resume continues"
+        )
     if driver.failed:
         first = driver.failed[min(driver.failed)]
         raise RunError(

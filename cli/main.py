@@ -4,6 +4,7 @@ Commands live in modules of their own and import what they need when they run, s
 is there at once.
 """
 
+import contextlib
 import os
 import sys
 import traceback
@@ -72,14 +73,17 @@ def main() -> NoReturn:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"]
+    stopped = False
     try:
         status = app(args=arguments, prog_name="tiledsim", standalone_mode=False)
     except RunStoppedError as stop:
         _complain(str(stop), debug)
-        status = INTERRUPTED
+        status = stop.status
+        stopped = True
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted", debug)
         status = INTERRUPTED
+        stopped = True
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         status = FAILED
@@ -97,11 +101,12 @@ def main() -> NoReturn:
         else:
             _complain(usage().replace("\n", " "), debug)
             status = BAD_INPUT
-    if status == INTERRUPTED:
+    if stopped:
         # Threads may be deep in a tile; what they have not written yet nobody waits for.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        with contextlib.suppress(ValueError, OSError):  # closed by whoever read it
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
     sys.exit(status if isinstance(status, int) else 0)
 
 

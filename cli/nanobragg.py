@@ -120,11 +120,11 @@ def nanobragg(
         else:
             store = zarr
         summary = execute(
-            command.experiment, scene, store, quiet=quiet, workers=workers, threads=threads, gpus=gpus,
-            cluster=cluster, cluster_config=cluster_config, scheduler=scheduler,
-            scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key),
-            time_limit_minutes=time_limit, report=report, tile=tile, backend=backend, dtype=dtype, overwrite=overwrite,
-            resume=resume, fsync=zarr is not None,
+            command.experiment, scene, store, quiet=quiet, workers=workers, threads=threads,
+            gpus=gpus, cluster=cluster, cluster_config=cluster_config, scheduler=scheduler,
+            scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key), tile=tile,
+            backend=backend, dtype=dtype, overwrite=overwrite, resume=resume, report=report,
+            time_limit_minutes=time_limit, fsync=zarr is not None,
         )  # fmt: skip
         if float_file is not None:
             from tiledsim.scheduler.export import write_raw
@@ -190,8 +190,8 @@ def _scratch_beside(file: Path) -> Iterator[Path]:
     with scratch as folder:
         try:
             yield Path(folder)
-        except RunStoppedError:
-            raise RunStoppedError(f"stopped; {kept}") from None
+        except RunStoppedError as stop:
+            raise RunStoppedError(f"stopped; {kept}", stop.status) from None
         except RunError as error:
             raise RunError(f"{error}; but {kept}") from None
 

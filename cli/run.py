@@ -82,7 +82,7 @@ def run(
       tiledsim run experiment.toml -o image.zarr
       tiledsim run experiment.toml -o image.zarr --workers 4 --threads 2
       tiledsim run experiment.toml -o image.zarr --gpus all
-      tiledsim run experiment.toml -o image.zarr --scheduler tls://head:8786 --tls-ca-file ca.pem --tls-cert me.pem
+      tiledsim run experiment.toml -o image.zarr --scheduler tcp://head:8786
       tiledsim run experiment.toml -o image.zarr --cluster slurm --cluster-config slurm.toml
       tiledsim run experiment.toml -o image.zarr --resume --time-limit 110
       tiledsim run experiment.toml -o image.zarr --resume --repair
@@ -97,8 +97,8 @@ def run(
     summary = execute(
         parsed, scene, output, quiet=quiet, workers=workers, threads=threads, gpus=gpus,
         cluster=cluster, cluster_config=cluster_config, scheduler=scheduler,
-        scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key),
-        time_limit_minutes=time_limit, report=report, tile=tile, backend=backend, dtype=dtype, overwrite=overwrite, resume=resume,
-        repair=repair,
+        scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key), tile=tile,
+        backend=backend, dtype=dtype, overwrite=overwrite, resume=resume, repair=repair,
+        report=report, time_limit_minutes=time_limit,
     )  # fmt: skip
     print(summary.text())

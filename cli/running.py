@@ -1,6 +1,7 @@
 """What ``run``, ``plan`` and ``nanobragg`` share: options of a run, its progress, its end."""
 
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -117,7 +118,14 @@ QuietOption = Annotated[
 
 
 class RunStoppedError(Exception):
-    """A run that the user stopped.  Typer would swallow what a KeyboardInterrupt says."""
+    """A run that was stopped, and the exit status for it.
+
+    Typer would swallow what a KeyboardInterrupt says.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def command_line() -> str:
@@ -215,22 +223,33 @@ class Progress:
 
 
 def execute(
-    experiment: "Experiment", scene: "Scene", store: Path | str, *, quiet: bool, **options: Any
-) -> "Summary":
+    experiment: "Experiment", scene: "Scene", store: Path | str, *, quiet: bool,
+    time_limit_minutes: float | None, **options: Any,
+) -> "Summary":  # fmt: skip
     """Run with progress; the caller prints the summary.
 
-    Raises RunStoppedError, with what is done, where run raises KeyboardInterrupt.
+    Raises RunStoppedError, with what is done, on Ctrl-C, SIGTERM and at the end of the time limit,
+    which counts from the start of the command.
     """
+    from tiledsim.cli.stopping import minutes_left, stopping
     from tiledsim.scheduler import run
+    from tiledsim.scheduler.deadline import OVERTIME
 
     progress = None if quiet else Progress()
     callbacks: list[Callable[[Any], None]] = [] if progress is None else [progress]
-    try:
-        return run(
-            experiment, store, scene=scene, callbacks=callbacks, command=command_line(), **options
-        )
-    except KeyboardInterrupt as stop:
-        raise RunStoppedError(str(stop) or "stopped before any tile was done") from None
-    finally:
-        if progress is not None:
-            progress.stop()
+    left = None if time_limit_minutes is None else minutes_left(time_limit_minutes)
+    with stopping(left) as stop:
+        try:
+            return run(
+                experiment, store, scene=scene, callbacks=callbacks, command=command_line(),
+                time_limit_minutes=left, **options,
+            )  # fmt: skip
+        except KeyboardInterrupt as said:
+            what = str(said) or "stopped before any tile was done"
+            by = stop.by or signal.SIGINT
+            if by == signal.SIGALRM:
+                raise RunStoppedError(what.replace("stopped", OVERTIME, 1), 1) from None
+            raise RunStoppedError(what, 128 + by) from None
+        finally:
+            if progress is not None:
+                progress.stop()

@@ -10,11 +10,13 @@ AHEAD = 4
 """A batch waits behind three others of its thread, which the window of the driver holds."""
 
 
+OVERTIME = "stopped at the time limit"
+
+
 class Deadline:
     """Counts from when it is made.  Also a callback, from which it learns how long tiles take."""
 
     def __init__(self, minutes: float) -> None:
-        self.minutes = minutes
         self._end = time.monotonic() + 60 * minutes
         self._slowest = BATCH_SECONDS
         self.passed = False

@@ -17,7 +17,7 @@ from tiledsim.scheduler import store
 from tiledsim.scheduler.cluster import wait_for_workers
 from tiledsim.scheduler.columns import write_columns
 from tiledsim.scheduler.connect import Place, choose_place
-from tiledsim.scheduler.deadline import Deadline
+from tiledsim.scheduler.deadline import OVERTIME, Deadline
 from tiledsim.scheduler.driver import BATCH_SECONDS, LARGEST_BATCH, Driver
 from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
 from tiledsim.scheduler.files import Files, LocalFiles, open_files
@@ -265,8 +265,8 @@ def _session(
         callback(RunFinished(seconds, len(driver.failed)))
     if deadline is not None and deadline.passed:
         raise RunError(
-            f"stopped at the time limit of {deadline.minutes:g} minutes: {len(records):,} of "
-            f"{job.layout.tiles:,} tiles are done; --resume continues"
+            f"{OVERTIME}: {len(records):,} of {job.layout.tiles:,} tiles are done; "
+            "--resume continues"
         )
     if driver.failed:
         first = driver.failed[min(driver.failed)]

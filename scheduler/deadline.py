@@ -1,37 +1,25 @@
-"""A time limit: no tile is begun that would not be ready in time."""
+"""A time limit: no task is sent that would not be ready in time."""
 
 import time
-from collections.abc import Iterable, Iterator
 
-from tiledsim.scheduler.driver import BATCH_SECONDS
-from tiledsim.scheduler.events import Event, TilesDone
-
-AHEAD = 4
-"""A batch waits behind three others of its thread, which the window of the driver holds."""
-
+from tiledsim.scheduler.batches import BATCH_SECONDS
 
 OVERTIME = "stopped at the time limit"
+AHEAD = 4
+"""A batch waits for up to three others of its thread (driver.TASKS_PER_THREAD), then runs itself."""
 
 
 class Deadline:
-    """Counts from when it is made.  Also a callback, from which it learns how long tiles take."""
+    """Counts from when it is made, and learns how long a task takes."""
 
     def __init__(self, minutes: float) -> None:
         self._end = time.monotonic() + 60 * minutes
         self._slowest = BATCH_SECONDS
-        self.passed = False
-        """Whether tiles were left out."""
 
-    def __call__(self, event: Event) -> None:
-        """Take an event of a run."""
-        if isinstance(event, TilesDone):
-            slowest = max(r.render_seconds + r.write_seconds for r in event.records)
-            self._slowest = max(self._slowest, slowest)
+    def learn(self, seconds: float) -> None:
+        """Take note of what a batch took."""
+        self._slowest = max(self._slowest, seconds)
 
-    def until(self, indices: Iterable[int]) -> Iterator[int]:
-        """Yield tiles as long as there is time for them."""
-        for index in indices:
-            if time.monotonic() > self._end - AHEAD * self._slowest:
-                self.passed = True
-                return
-            yield index
+    def is_near(self) -> bool:
+        """Whether a batch that is sent now would be late."""
+        return time.monotonic() > self._end - AHEAD * self._slowest

@@ -8,24 +8,28 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tiledsim.build import build_scene
 from tiledsim.errors import BackendError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.scene import Scene
 from tiledsim.scheduler import store
+from tiledsim.scheduler.batches import BATCH_SECONDS
 from tiledsim.scheduler.cluster import wait_for_workers
 from tiledsim.scheduler.columns import write_columns
 from tiledsim.scheduler.connect import Place, choose_place
 from tiledsim.scheduler.deadline import OVERTIME, Deadline
-from tiledsim.scheduler.driver import BATCH_SECONDS, LARGEST_BATCH, Driver
+from tiledsim.scheduler.driver import Driver
 from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
 from tiledsim.scheduler.files import Files, LocalFiles, open_files
-from tiledsim.scheduler.gather import Summary, summarise
+from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
 from tiledsim.scheduler.preflight import check_folder, check_workers
+from tiledsim.scheduler.reduce import summarise
 from tiledsim.scheduler.remote import Tls
 from tiledsim.scheduler.report import check_report, performance_report
 from tiledsim.scheduler.slurm import ClusterConfig
@@ -137,10 +141,10 @@ def _drop_damaged(files: Files, layout: Layout) -> None:
     """Take back the records of damaged tiles, and the summary with them.  With the lease held."""
     journal = Journal(files)
     records = journal.read(layout.tiles)
-    damaged = {damage.index for damage in find_damage(files, layout, records)}
+    damaged = [damage.index for damage in find_damage(files, layout, records)]
     if damaged:
         store.remove_attribute(files, "summary")
-        journal.rewrite({i: record for i, record in records.items() if i not in damaged})
+        journal.drop(damaged)
 
 
 def _check_deletable(files: Files) -> None:
@@ -237,49 +241,42 @@ def _session(
 ) -> Summary:  # fmt: skip
     store.sweep_partial_files(files)
     journal = Journal(files)
-    before = journal.read(job.layout.tiles)
-    to_do = [index for index in range(job.layout.tiles) if index not in before]
-    workers, threads = wait_for_workers(client) if to_do else (0, 1)
+    done = journal.read(job.layout.tiles).done
+    before = int(np.count_nonzero(done))
+    workers = wait_for_workers(client)[0] if before < done.size else 0
     for callback in callbacks:
-        callback(RunStarted(plan, len(before), workers, client.dashboard_link))
+        callback(RunStarted(plan, before, workers, client.dashboard_link))
     guess = plan.seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
-    share = max(1, len(to_do) // (4 * threads))
-    if deadline is not None:
-        callbacks = (*callbacks, deadline)
     driver = Driver(
-        client, job, journal, lease, attempts=attempts, callbacks=callbacks,
-        first_batch=min(share, LARGEST_BATCH, int(BATCH_SECONDS / max(guess, 1e-6))),
+        client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,
+        first_batch=int(BATCH_SECONDS / max(guess, 1e-6)), deadline=deadline,
     )  # fmt: skip
     started = time.perf_counter()
     try:
-        driver.work_through(to_do if deadline is None else deadline.until(to_do), threads)
+        driver.work_through()
     except (KeyboardInterrupt, RunError) as error:
-        done = len(before) + len(driver.records)
-        advice = f"{done:,} of {job.layout.tiles:,} tiles are done; --resume continues"
+        advice = f"{before + driver.finished:,} of {done.size:,} tiles are done; --resume continues"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped: {advice}") from None
         raise RunError(f"{error}; {advice}") from None
-    seconds = time.perf_counter() - started
-    records = before | driver.records
     for callback in callbacks:
-        callback(RunFinished(seconds, len(driver.failed)))
-    if deadline is not None and deadline.passed:
+        callback(RunFinished(time.perf_counter() - started, len(driver.failed)))
+    reached = before + driver.finished
+    if deadline is not None and reached + len(driver.failed) < done.size:
         raise RunError(
-            f"{OVERTIME}: {len(records):,} of {job.layout.tiles:,} tiles are done; "
-            "--resume continues"
+            f"{OVERTIME}: {reached:,} of {done.size:,} tiles are done; --resume continues"
         )
     if driver.failed:
         first = driver.failed[min(driver.failed)]
         raise RunError(
-            f"{len(driver.failed):,} of {job.layout.tiles:,} tiles failed {attempts} times, the "
+            f"{len(driver.failed):,} of {done.size:,} tiles failed {attempts} times, the "
             f"first at {job.layout.tile_at(first.index)}: {first.error}; the others are done, and "
             "--resume tries these again"
         )
+    records = journal.read(job.layout.tiles)
     summary = summarise(
-        job.layout, records, scale=scene.scale_factors(), steps_per_pixel=scene.steps_per_pixel,
-        session=driver.records, wall_seconds=seconds, threads=threads,
-    )  # fmt: skip
-    journal.rewrite(records)
+        job.layout, records, scale=scene.scale_factors(), steps_per_pixel=scene.steps_per_pixel
+    )
     write_columns(files, job.layout, records)
     store.update_attributes(files, {"summary": summary.to_json()})
     return summary
@@ -292,5 +289,7 @@ def load_summary(files: Files) -> Summary:
         raise StoreError(f"{files.url}: the run is not finished; tiledsim run --resume finishes it")
     try:
         return Summary.from_json(about["summary"])
-    except (KeyError, TypeError) as error:
-        raise StoreError(f"{files.url}: its summary is damaged: {error!r}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{files.url}: its summary is damaged, or of an earlier tiledsim: {error!r}"
+        ) from None

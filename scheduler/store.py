@@ -22,7 +22,7 @@ from tiledsim.scheduler.tiles import Layout
 from tiledsim.tile import Tile
 
 FORMAT = "tiledsim"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DIMENSIONS = ("shot", "panel", "slow", "fast")
 
 

@@ -22,6 +22,7 @@ from tiledsim.scheduler.tiles import Layout
 from tiledsim.tile import Tile
 
 SCENES = "run/scene"
+LONGEST_BATCH_SECONDS = 5.0
 
 
 class Renderer(Protocol):
@@ -87,9 +88,16 @@ def worker_name() -> str:
 def render_tiles(job: Job, tiles: list[tuple[int, int]]) -> list[TileRecord | TileFailure]:
     """Render and write tiles, given as (number, attempt); one that fails does not harm the others.
 
-    Nothing is reported done that is not written.
+    Nothing is reported done that is not written.  Tiles may turn out much slower than those before
+    them: after LONGEST_BATCH_SECONDS what is done is returned, and the rest is left to the driver.
     """
-    return [_render_tile(job, index, attempt) for index, attempt in tiles]
+    results = []
+    latest = time.monotonic() + LONGEST_BATCH_SECONDS
+    for index, attempt in tiles:
+        results.append(_render_tile(job, index, attempt))
+        if time.monotonic() > latest:
+            break
+    return results
 
 
 def _render_tile(job: Job, index: int, attempt: int) -> TileRecord | TileFailure:

@@ -7,16 +7,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.distributed.conftest import TESTS
+from tests.distributed.journals import keep_first, parts_of, recorded
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.events import Event, TileFailed, TileRetried, TilesDone
+from tiledsim.scheduler.part import Part
 
 Check = Callable[[Path, Summary], None]
 
@@ -119,17 +122,15 @@ def test_the_client_is_ended_and_the_run_resumed(
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list((store / "run" / "journal").glob("*.jsonl")) and time.monotonic() < deadline:
+    while not list((store / "run" / "journal").glob("*.npz")) and time.monotonic() < deadline:
         time.sleep(0.05)
     client.send_signal(kind)
     _, said = client.communicate(timeout=60)
     if kind == signal.SIGINT:
         assert "--resume continues" in said
     (faults / "wait").unlink()
-    recorded = sum(
-        len(part.read_text().splitlines()) for part in (store / "run" / "journal").glob("*.jsonl")
-    )
-    assert 0 < recorded < 30
+    before = recorded(store)
+    assert 0 < before < 30
     rendered: list[int] = []
 
     def watch(event: Event) -> None:
@@ -138,7 +139,7 @@ def test_the_client_is_ended_and_the_run_resumed(
 
     summary = run(experiment, store, resume=True, callbacks=[watch])
     same_as_undisturbed(store, summary)
-    assert len(rendered) == 30 - recorded
+    assert len(rendered) == 30 - before
 
 
 def test_the_scheduler_is_closed_and_the_run_resumed(
@@ -165,8 +166,7 @@ def cut_short(store: Path, keep: int) -> None:
     """Make a finished store one of a run that recorded its first tiles only."""
     about = (store / "zarr.json").read_text()
     (store / "zarr.json").write_text(about.replace('"summary"', '"former_summary"'))
-    (part,) = (store / "run" / "journal").glob("*.jsonl")
-    part.write_text("".join(part.read_text().splitlines(keepends=True)[:keep]))
+    keep_first(store, keep)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "garbage"])
@@ -195,10 +195,18 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, experiment: Experiment) ->
     store = tmp_path / "image.zarr"
     run(experiment, store)
     cut_short(store, keep=10)
-    (part,) = (store / "run" / "journal").glob("*.jsonl")
-    part.write_text(part.read_text().replace("[3,", "[3000,"))
+    (path,) = parts_of(store)
+    part = Part.decode(path.read_bytes())
+    strange = part.rows.copy()
+    strange["index"][3] = 3000
+    path.write_bytes(replace(part, rows=strange).encode())
     with pytest.raises(StoreError, match="does not belong to this store"):
         run(experiment, store, resume=True)
-    part.write_text("[1, 2\n")
-    with pytest.raises(StoreError, match="the journal is damaged"):
+    whole = part.encode()
+    for damaged in (b"", whole[:-30], b"[1, 2\n", whole.replace(b"(10,)", b"(1e,)")):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match="the journal is damaged"):
+            run(experiment, store, resume=True)
+    path.rename(path.with_suffix(".jsonl"))
+    with pytest.raises(StoreError, match="written by an earlier tiledsim"):
         run(experiment, store, resume=True)

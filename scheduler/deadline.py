@@ -6,7 +6,7 @@ from tiledsim.scheduler.batches import BATCH_SECONDS
 
 OVERTIME = "stopped at the time limit"
 AHEAD = 4
-"""A batch waits for up to three others of its thread (driver.TASKS_PER_THREAD), then runs itself."""
+"""A batch waits for up to three others of its thread (driver.TASKS_PER_THREAD), then runs."""
 
 
 class Deadline:

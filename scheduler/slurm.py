@@ -5,6 +5,7 @@ import logging
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 import tomllib
@@ -21,6 +22,8 @@ from tiledsim.scheduler.cluster import SETTINGS, client_of
 
 RENEW_SECONDS = 30.0
 """Jobs that came to their end are submitted again this often, at most."""
+ASK_SECONDS = 5.0
+"""So often SLURM is asked after our jobs, while none has brought a worker."""
 ONE_GPU = "tiledsim.scheduler.one_gpu"
 
 Count = Annotated[int, Field(ge=1)]
@@ -224,11 +227,12 @@ def slurm_client(config: ClusterConfig, keys_folder: Path) -> Iterator[Any]:
         except (OSError, ValueError, RuntimeError) as error:
             raise BackendError(f"--cluster slurm: {_one_line(error)}") from None
         with client_of(cluster) as client:
+            _try_the_script(cluster)
             try:
                 cluster.scale(jobs=config.jobs)
                 cluster.sync(_settle, cluster)
-            except RuntimeError as error:
-                raise BackendError(f"SLURM refuses the job: {_one_line(error)}") from None
+            except (RuntimeError, AssertionError) as error:  # by SpecCluster, of a failed worker
+                raise BackendError(f"SLURM did not take all jobs: {_one_line(error)}") from None
             _wait_in_the_queue(cluster, client, config)
             ended = threading.Event()
             keeper = threading.Thread(
@@ -239,6 +243,20 @@ def slurm_client(config: ClusterConfig, keys_folder: Path) -> Iterator[Any]:
                 yield client
             finally:
                 ended.set()
+
+
+def _try_the_script(cluster: Any) -> None:
+    """Let SLURM look at the job script without queueing it; BackendError if it refuses it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write(cluster.job_script())
+        file.flush()
+        looked = subprocess.run(
+            ["sbatch", "--test-only", file.name],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    if looked.returncode != 0:
+        why = looked.stderr.strip() or looked.stdout.strip() or f"status {looked.returncode}"
+        raise BackendError(f"SLURM refuses the job: {why.splitlines()[0]}")
 
 
 async def _settle(cluster: Any) -> None:
@@ -264,7 +282,7 @@ def _wait_in_the_queue(cluster: Any, client: Any, config: ClusterConfig) -> None
     without = 0
     while time.monotonic() < deadline:
         with contextlib.suppress(TimeoutError):
-            client.wait_for_workers(1, timeout=5.0)
+            client.wait_for_workers(1, timeout=ASK_SECONDS)
             return
         without = without + 1 if _jobs_in_queue(cluster) == 0 else 0
         if without == 2:

@@ -24,6 +24,7 @@ from tiledsim.cli import (
     summary,
     trace,
     verify,
+    watch,
 )
 from tiledsim.cli.running import RunStoppedError
 from tiledsim.errors import RunError, TiledsimError
@@ -39,7 +40,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, nanobragg, plan, summary, verify, describe, convert, trace, compare, doctor):
+for module in (
+    run, watch, nanobragg, plan, summary, verify, describe, convert, trace, compare, doctor,
+):  # fmt: skip
     module.register(app)
 
 

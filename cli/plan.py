@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
+from tiledsim.cli.progress import plan_lines
 from tiledsim.cli.running import (
     BackendOption,
     ClusterConfigOption,
@@ -17,7 +18,6 @@ from tiledsim.cli.running import (
     TileOption,
     WorkersOption,
     announce,
-    print_plan,
 )
 
 
@@ -70,4 +70,5 @@ def plan(
         print(json.dumps(asdict(made), indent=2))
         return
     announce(parsed, scene)
-    print_plan(made, to_stderr=False)
+    for line in plan_lines(made):
+        print(line)

@@ -3,7 +3,6 @@
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from tiledsim.experiment import Experiment
     from tiledsim.scene import Scene
     from tiledsim.scheduler.gather import Summary
-    from tiledsim.scheduler.plan import Plan
 
 WorkersOption = Annotated[
     int | None,
@@ -133,93 +131,12 @@ def command_line() -> str:
     return shlex.join(["tiledsim", *sys.argv[1:]])
 
 
-def print_plan(plan: "Plan", *, to_stderr: bool = True) -> None:
-    """Print what a run will do."""
-    for name, value in plan.lines():
-        print(f"{name:9} {value}", file=sys.stderr if to_stderr else sys.stdout)
-
-
 def announce(experiment: "Experiment", scene: "Scene") -> None:
     """Print what was chosen automatically and costs much."""
     from tiledsim.description import announcements
 
     for line in announcements(experiment, scene):
         print(f"tiledsim: note: {line}", file=sys.stderr)
-
-
-class Progress:
-    """A bar on standard error with rate and time left; lines now and then without a terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as Bar
-
-        self._console = Console(stderr=True)
-        self._bar = Bar(
-            TextColumn("tiles"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-            console=self._console, disable=not self._console.is_terminal,
-        )  # fmt: skip
-        self._task: Any = None
-        self._started = 0.0
-        self._said = 0.0
-        self._done = self._total = self._before = 0
-
-    def __call__(self, event: Any) -> None:
-        """Take an event of a run."""
-        from tiledsim.scheduler import events
-
-        match event:
-            case events.RunStarted():
-                self._start(event)
-            case events.TilesDone():
-                self._advance(len(event.records))
-            case events.TileRetried():
-                self._say(f"tile {event.index}: attempt {event.attempt} failed: {event.reason}")
-            case events.TileFailed():
-                self._say(f"tile {event.index}: given up: {event.reason}")
-            case events.RunFinished():
-                self._bar.stop()
-
-    def _say(self, line: str) -> None:
-        """Print a line above the bar, as it is: brackets in it are no markup."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def _start(self, event: Any) -> None:
-        print_plan(event.plan)
-        if event.done:
-            print(f"resumed   {event.done:,} tiles are done already", file=sys.stderr)
-        if event.dashboard:
-            print(f"dashboard {event.dashboard}", file=sys.stderr)
-        self._before, self._total = event.done, event.plan.tiles
-        self._started = self._said = time.monotonic()
-        self._bar.start()
-        self._task = self._bar.add_task("", total=event.plan.tiles, completed=event.done, rate="")
-
-    def _advance(self, tiles: int) -> None:
-        self._done += tiles
-        now = time.monotonic()
-        rate = self._done / max(now - self._started, 1e-9)
-        self._bar.update(self._task, advance=tiles, rate=f"{rate:.3g} tiles/s")
-        left = self._total - self._before - self._done
-        if not self._console.is_terminal and now - self._said > 10 and left:
-            self._said = now
-            print(
-                f"{self._before + self._done:,} of {self._total:,} tiles, {rate:.3g} tiles/s, "
-                f"{left / rate:.0f} s left",
-                file=sys.stderr,
-            )
-
-    def stop(self) -> None:
-        """Give the terminal back."""
-        self._bar.stop()
 
 
 def execute(
@@ -231,6 +148,7 @@ def execute(
     Raises RunStoppedError, with what is done, on Ctrl-C, SIGTERM and at the end of the time limit,
     which counts from the start of the command.
     """
+    from tiledsim.cli.progress import Progress
     from tiledsim.cli.stopping import minutes_left, stopping
     from tiledsim.scheduler import run
     from tiledsim.scheduler.deadline import OVERTIME

@@ -23,6 +23,7 @@ from tiledsim.scheduler.events import (
     TileFailed,
     TileRetried,
     TilesDone,
+    WorkersCounted,
 )
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
@@ -173,7 +174,9 @@ class Driver:
 
     def _flush(self, crew: Crew, *, at_least: float) -> None:
         if time.monotonic() - self._flushed >= at_least:
-            self._journal.append(self._unwritten, self._failures, crew.session())
+            session = crew.session()
+            self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
+            self._journal.append(self._unwritten, self._failures, session)
             self._unwritten, self._failures = [], []
             self._flushed = time.monotonic()
             self._lease.renew()

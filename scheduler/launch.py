@@ -245,7 +245,7 @@ def _session(
     before = int(np.count_nonzero(done))
     workers = wait_for_workers(client)[0] if before < done.size else 0
     for callback in callbacks:
-        callback(RunStarted(plan, before, workers, client.dashboard_link))
+        callback(RunStarted(plan, before, workers, client.dashboard_link, job.layout.grid, done))
     guess = plan.seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
     driver = Driver(
         client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dask
+import dask_jobqueue  # noqa: F401  its defaults must be there before a test sets others
 import pytest
 
 from tests.distributed import standins
@@ -110,7 +111,8 @@ def test_dasks_own_configuration(tmp_path: Path) -> None:
         assert (config.worker_processes, config.worker_threads) == (3, 2)
         lines = script_of(config, tmp_path)
     assert "#SBATCH -p q" in lines
-    assert "--nthreads 2 --nworkers 3" in lines[-1]
+    assert "--nthreads 2" in lines[-1]
+    assert "--nworkers 3" in lines[-1]
 
 
 @pytest.mark.parametrize(

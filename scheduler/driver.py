@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import RunError
-from tiledsim.scheduler.batches import BatchSize
+from tiledsim.scheduler.batches import Batch, BatchSize
 from tiledsim.scheduler.crew import Crew
 from tiledsim.scheduler.events import (
     Callback,
@@ -30,11 +30,10 @@ from tiledsim.scheduler.table import numbers
 from tiledsim.scheduler.worker import Job, render_tiles
 
 FLUSH_SECONDS = 1.0
+FLUSH_RECORDS = 4096
+"""Whichever comes first makes the driver write to the journal."""
 TASKS_PER_THREAD = 3
 """Under way at once: one runs, one waits at the worker, one at the scheduler."""
-
-Batch = list[tuple[int, int]]
-"""Tiles as (number, attempt)."""
 
 
 class Driver:
@@ -74,11 +73,12 @@ class Driver:
         came back untouched; new ones.
         """
         if self._alone:
-            return [self._alone.popleft()]
+            return Batch.of([self._alone.popleft()])
         size = self._size.next(self._unsent + len(self._returned), threads)
         if self._returned:
-            return [self._returned.popleft() for _ in range(min(size, len(self._returned)))]
-        batch = [(index, 1) for index in islice(self._source, size)]
+            several = range(min(size, len(self._returned)))
+            return Batch.of(self._returned.popleft() for _ in several)
+        batch = Batch.of((index, 1) for index in islice(self._source, size))
         self._unsent -= len(batch)
         return batch
 
@@ -100,10 +100,11 @@ class Driver:
                             self._take(batch, result)
                         else:
                             self._recover(batch, future.status, result)
-                    self._flush(crew, at_least=FLUSH_SECONDS)
+                    if len(self._unwritten) >= FLUSH_RECORDS or self._due():
+                        self._flush(crew)
                     self._refill(running, waiting, crew)
             finally:
-                self._flush(crew, at_least=0.0)
+                self._flush(crew)
 
     def _refill(self, running: Any, waiting: dict[str, Batch], crew: Crew) -> None:
         """Send batches until enough are under way."""
@@ -164,12 +165,16 @@ class Driver:
             self.failed[failure.index] = failure
             self._tell(TileFailed(failure.index, failure.attempt, failure.error))
 
-    def _flush(self, crew: Crew, *, at_least: float) -> None:
-        if time.monotonic() - self._flushed >= at_least:
-            self._journal.append(self._unwritten, self._failures, crew.session())
-            self._unwritten, self._failures = [], []
-            self._flushed = time.monotonic()
-            self._lease.renew()
+    def _due(self) -> bool:
+        """Whether the last flush was long enough ago."""
+        return time.monotonic() - self._flushed >= FLUSH_SECONDS
+
+    def _flush(self, crew: Crew) -> None:
+        """Write what happened since the last flush to the journal; say that this driver lives."""
+        self._journal.append(self._unwritten, self._failures, crew.session())
+        self._unwritten, self._failures = [], []
+        self._flushed = time.monotonic()
+        self._lease.renew()
 
 
 def _completed(running: Any) -> list[tuple[Any, Any]]:

@@ -123,14 +123,14 @@ class Progress:
     def _draw(self) -> Any:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
         shown = map_lines(self._grid, self._done, self._failing, self._console)
+        row = Table.grid(padding=(0, 1))
         done = self._before + self._new
-        bar = ProgressBar(total=self._total, completed=done, width=min(60, self._console.width))
-        return Group(Text("\n".join(shown)), bar, Text(self._line())) if shown else Group(
-            bar, Text(self._line())
-        )  # fmt: skip
+        row.add_row(ProgressBar(total=self._total, completed=done, width=20), Text(self._line()))
+        return Group(*map(Text, shown), row)
 
     def _line(self) -> str:
         return "; ".join(self._words())

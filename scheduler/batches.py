@@ -1,12 +1,45 @@
-"""How many tiles go into one task: about a second's worth, fewer as the end comes near."""
+"""The tiles of one task: how many, about a second's worth and fewer near the end; and which."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 BATCH_SECONDS = 1.0
 """What a task should take.  It is also what is lost with a worker, or by Ctrl-C, a thread."""
 LARGEST_BATCH = 1000
 RECENT_BATCHES = 32
 """Batches that the estimate of a tile's time is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tiles as (number, attempt), iterated in their order.
+
+    Kept as runs: the scheduler remembers a thousand messages to each worker, so a task must be
+    small however many tiles it has.
+    """
+
+    runs: tuple[tuple[int, int, int], ...]
+    """First number, how many, attempt."""
+
+    @classmethod
+    def of(cls, tiles: Iterable[tuple[int, int]]) -> "Batch":
+        """Make a batch of (number, attempt)."""
+        runs: list[tuple[int, int, int]] = []
+        for index, attempt in tiles:
+            if runs and (runs[-1][0] + runs[-1][1], runs[-1][2]) == (index, attempt):
+                runs[-1] = runs[-1][0], runs[-1][1] + 1, attempt
+            else:
+                runs.append((index, 1, attempt))
+        return cls(tuple(runs))
+
+    def __len__(self) -> int:
+        return sum(count for _, count, _ in self.runs)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        for first, count, attempt in self.runs:
+            for index in range(first, first + count):
+                yield index, attempt
 
 
 class BatchSize:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import RunError
-from tiledsim.scheduler.batches import BatchSize
+from tiledsim.scheduler.batches import Batch, BatchSize
 from tiledsim.scheduler.crew import Crew
 from tiledsim.scheduler.deadline import Deadline
 from tiledsim.scheduler.events import (
@@ -32,11 +32,10 @@ from tiledsim.scheduler.table import numbers
 from tiledsim.scheduler.worker import Job, render_tiles
 
 FLUSH_SECONDS = 1.0
+FLUSH_RECORDS = 4096
+"""Whichever comes first makes the driver write to the journal."""
 TASKS_PER_THREAD = 3
 """Under way at once: one runs, one waits at the worker, one at the scheduler."""
-
-Batch = list[tuple[int, int]]
-"""Tiles as (number, attempt)."""
 
 
 class Driver:
@@ -75,16 +74,17 @@ class Driver:
 
     def _next_batch(self, threads: int) -> Batch:
         """Return what to send next, nothing at the end: tiles that failed, one by one; those that
-        came back untouched; new ones.  Past the deadline, nothing.
+        came back untouched; new ones.  Near the deadline, nothing.
         """
         if self._deadline is not None and self._deadline.is_near():
             return []
         if self._alone:
-            return [self._alone.popleft()]
+            return Batch.of([self._alone.popleft()])
         size = self._size.next(self._unsent + len(self._returned), threads)
         if self._returned:
-            return [self._returned.popleft() for _ in range(min(size, len(self._returned)))]
-        batch = [(index, 1) for index in islice(self._source, size)]
+            several = range(min(size, len(self._returned)))
+            return Batch.of(self._returned.popleft() for _ in several)
+        batch = Batch.of((index, 1) for index in islice(self._source, size))
         self._unsent -= len(batch)
         return batch
 
@@ -106,10 +106,11 @@ class Driver:
                             self._take(batch, result)
                         else:
                             self._recover(batch, future.status, result)
-                    self._flush(crew, at_least=FLUSH_SECONDS)
+                    if len(self._unwritten) >= FLUSH_RECORDS or self._due():
+                        self._flush(crew)
                     self._refill(running, waiting, crew)
             finally:
-                self._flush(crew, at_least=0.0)
+                self._flush(crew)
 
     def _refill(self, running: Any, waiting: dict[str, Batch], crew: Crew) -> None:
         """Send batches until enough are under way."""
@@ -172,14 +173,18 @@ class Driver:
             self.failed[failure.index] = failure
             self._tell(TileFailed(failure.index, failure.attempt, failure.error))
 
-    def _flush(self, crew: Crew, *, at_least: float) -> None:
-        if time.monotonic() - self._flushed >= at_least:
-            session = crew.session()
-            self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
-            self._journal.append(self._unwritten, self._failures, session)
-            self._unwritten, self._failures = [], []
-            self._flushed = time.monotonic()
-            self._lease.renew()
+    def _due(self) -> bool:
+        """Whether the last flush was long enough ago."""
+        return time.monotonic() - self._flushed >= FLUSH_SECONDS
+
+    def _flush(self, crew: Crew) -> None:
+        """Write what happened since the last flush to the journal; say that this driver lives."""
+        session = crew.session()
+        self._journal.append(self._unwritten, self._failures, session)
+        self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
+        self._unwritten, self._failures = [], []
+        self._flushed = time.monotonic()
+        self._lease.renew()
 
 
 def _completed(running: Any) -> list[tuple[Any, Any]]:

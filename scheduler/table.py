@@ -15,8 +15,8 @@ from tiledsim.scheduler.rows import ROW, unpack
 if TYPE_CHECKING:
     from tiledsim.scheduler.journal import Journal
 
-PORTION_TILES = 100_000
-"""Tiles that are held at once, 15 MB."""
+PORTION_TILES = 50_000
+"""Tiles whose records are held at once, 8 MB."""
 
 
 @dataclass

@@ -7,6 +7,7 @@ configuration, and a worker that cannot honour a task fails instead of falling b
 import socket
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -85,7 +86,7 @@ def worker_name() -> str:
         return socket.gethostname()
 
 
-def render_tiles(job: Job, tiles: list[tuple[int, int]]) -> list[TileRecord | TileFailure]:
+def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord | TileFailure]:
     """Render and write tiles, given as (number, attempt); one that fails does not harm the others.
 
     Nothing is reported done that is not written.  Tiles may turn out much slower than those before

@@ -77,7 +77,7 @@ class Driver:
         came back untouched; new ones.  Near the deadline, nothing.
         """
         if self._deadline is not None and self._deadline.is_near():
-            return []
+            return Batch.of(())
         if self._alone:
             return Batch.of([self._alone.popleft()])
         size = self._size.next(self._unsent + len(self._returned), threads)

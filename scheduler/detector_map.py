@@ -74,7 +74,7 @@ def _arrange(panels: int, down: int, across: int, columns: int, rows: int) -> tu
         scale = min(width / (NARROW * across), height / down)
         width = max(1, math.floor(scale * NARROW * across))
         height = max(1, math.floor(scale * down))
-        if width * height > best[0] * best[1]:
+        if width * height >= best[0] * best[1]:
             best = (width, height, side_by_side)
     return best
 

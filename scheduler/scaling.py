@@ -153,6 +153,7 @@ def plot(comparison: Comparison, file: Path) -> None:
     efficiency.axhline(100, linestyle="--", color="0.6")
     top = max(110.0, *(105 * run.efficiency for run in comparison.runs))
     efficiency.set(xscale="log", xlabel="threads", ylabel="efficiency / %", ylim=(0, top))
+    speed.set_yticks(ideal, [f"{ratio:.3g}" for ratio in ideal])
     for axes in (speed, efficiency):
         axes.set_xticks(sorted(set(threads)), [str(n) for n in sorted(set(threads))])
         axes.minorticks_off()

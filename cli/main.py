@@ -5,6 +5,7 @@ is there at once.
 """
 
 import contextlib
+import multiprocessing.util
 import os
 import sys
 import traceback
@@ -105,7 +106,9 @@ def main() -> NoReturn:
             _complain(usage().replace("\n", " "), debug)
             status = BAD_INPUT
     if stopped:
-        # Threads may be deep in a tile; what they have not written yet nobody waits for.
+        # Threads may be deep in a tile; what they have not written yet nobody waits for.  What
+        # processes shared is given back, or Python would complain of it after our last line.
+        multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
         with contextlib.suppress(ValueError, OSError):  # closed by whoever read it
             sys.stdout.flush()
             sys.stderr.flush()

@@ -67,7 +67,8 @@ def _close(client: Any, cluster: Any, seconds: float) -> None:
     """
     for part in (client, cluster):
         if part is not None:
-            with contextlib.suppress(TimeoutError, OSError):
+            # Of what an interrupt has cancelled, Dask may raise errors of its own.
+            with contextlib.suppress(Exception):
                 part.close(timeout=seconds)
     cluster.shutdown_on_close = False
 
@@ -107,11 +108,11 @@ def gpu_client(gpus: tuple[str, ...]) -> Iterator[Any]:
 
 
 @contextmanager
-def client_of(cluster: Any) -> Iterator[Any]:
+def client_of(cluster: Any, leave_seconds: float = LEAVE_SECONDS) -> Iterator[Any]:
     """Give a client of a cluster of this process, and end both: quickly after an error."""
     from distributed import Client
 
-    seconds = LEAVE_SECONDS
+    seconds = leave_seconds
     client = None
     try:
         client = Client(cluster, set_as_default=False)

@@ -18,7 +18,7 @@ import dask
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tiledsim.errors import BackendError, InputFileError
-from tiledsim.scheduler.cluster import SETTINGS, client_of
+from tiledsim.scheduler.cluster import CLOSE_SECONDS, SETTINGS, client_of
 
 RENEW_SECONDS = 30.0
 """Jobs that came to their end are submitted again this often, at most."""
@@ -219,30 +219,37 @@ def slurm_client(config: ClusterConfig, keys_folder: Path) -> Iterator[Any]:
     """Submit the jobs, give a client of their workers, and end the jobs.
 
     Jobs whose worker left at the end of its time are submitted again.  Raises BackendError where
-    SLURM refuses a job, or all jobs end before a worker came.
+    SLURM refuses a job, or none is left before a worker came.
     """
     with dask.config.set(SETTINGS):
         try:
             cluster = make_slurm_cluster(config, keys_folder)
         except (OSError, ValueError, RuntimeError) as error:
             raise BackendError(f"--cluster slurm: {_one_line(error)}") from None
-        with client_of(cluster) as client:
-            _try_the_script(cluster)
-            try:
+        ended = threading.Event()
+        try:
+            # Also after an error there is time to end the jobs.
+            with client_of(cluster, leave_seconds=CLOSE_SECONDS) as client:
+                _try_the_script(cluster)
                 cluster.scale(jobs=config.jobs)
-                cluster.sync(_settle, cluster)
-            except (RuntimeError, AssertionError) as error:  # by SpecCluster, of a failed worker
-                raise BackendError(f"SLURM did not take all jobs: {_one_line(error)}") from None
-            _wait_in_the_queue(cluster, client, config)
-            ended = threading.Event()
-            keeper = threading.Thread(
-                target=_keep, args=(cluster, config.jobs, ended), name="slurm-jobs", daemon=True
-            )
-            keeper.start()
-            try:
-                yield client
-            finally:
-                ended.set()
+                _wait_in_the_queue(cluster, client, config)
+                threading.Thread(
+                    target=_keep, args=(cluster, config.jobs, ended), name="slurm-jobs", daemon=True
+                ).start()
+                try:
+                    yield client
+                finally:
+                    ended.set()
+        finally:
+            _remove_keys(cluster)
+
+
+def _remove_keys(cluster: Any) -> None:
+    """Remove the files of keys now: a process that is stopped does not come to Python's own end."""
+    for name in ("ca_file", "cert", "key"):
+        file = getattr(cluster, f"_job_{name}", None)
+        if file is not None:
+            file.close()
 
 
 def _try_the_script(cluster: Any) -> None:
@@ -259,15 +266,8 @@ def _try_the_script(cluster: Any) -> None:
         raise BackendError(f"SLURM refuses the job: {why.splitlines()[0]}")
 
 
-async def _settle(cluster: Any) -> None:
-    """Await the cluster, which raises what the submission of a job raised."""
-    await cluster
-
-
 def _one_line(error: Exception) -> str:
-    text = str(error)
-    said = text.partition("stderr:\n")[2] or text
-    return next((line.strip() for line in said.splitlines() if line.strip()), repr(error))
+    return (str(error).strip() or repr(error)).splitlines()[0]
 
 
 def _keep(cluster: Any, jobs: int, ended: threading.Event) -> None:
@@ -287,7 +287,7 @@ def _wait_in_the_queue(cluster: Any, client: Any, config: ClusterConfig) -> None
         without = without + 1 if _jobs_in_queue(cluster) == 0 else 0
         if without == 2:
             raise BackendError(
-                f"all {config.jobs} job(s) ended before a worker came; SLURM's logs of them "
+                f"of {config.jobs} job(s) none is left, and no worker came; SLURM's logs of them "
                 f"({config.log_directory or _configured('log-directory') or 'slurm-*.out'}) say why"
             )
     raise BackendError(
@@ -299,6 +299,8 @@ def _wait_in_the_queue(cluster: Any, client: Any, config: ClusterConfig) -> None
 def _jobs_in_queue(cluster: Any) -> int | None:
     """Count our jobs that wait or run; None where SLURM does not answer."""
     ids = [str(job.job_id) for job in cluster.workers.values() if job.job_id]
+    if not ids:  # not submitted yet, or not taken
+        return 0
     listing = subprocess.run(
         ["squeue", "--noheader", "--format=%i", f"--jobs={','.join(ids)}"],
         capture_output=True, text=True, timeout=60, check=False,

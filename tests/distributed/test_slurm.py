@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -170,6 +172,29 @@ def test_a_run_through_jobs(
     assert names == {"experiment.toml", "cluster.toml", "image.zarr", "slurm"}
 
 
+def test_a_stopped_run_ends_its_jobs_and_leaves_no_keys(
+    tmp_path: Path, experiment: Experiment, here: standins.Slurm
+) -> None:
+    (tmp_path / "experiment.toml").write_text(experiment.to_toml())
+    (tmp_path / "cluster.toml").write_text(SMALL + 'prologue = ["sleep 60"]\n')
+    command = [
+        sys.executable, "-m", "tiledsim.cli.main", "run", "experiment.toml", "-o", "image.zarr",
+        "--cluster", "slurm", "--cluster-config", "cluster.toml",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while len(here.running()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert list(tmp_path.glob(".dask-jobqueue.worker.key.*"))
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert said.splitlines()[-1] == "tiledsim: error: stopped before any tile was done"
+    assert len((here.folder / "cancelled").read_text().split()) == 2
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"experiment.toml", "cluster.toml", "slurm"}
+
+
 def test_slurm_refuses_a_job(tmp_path: Path, experiment: Experiment, here: standins.Slurm) -> None:
     (here.folder / "refuse").touch()
     (tmp_path / "experiment.toml").write_text(experiment.to_toml())
@@ -188,7 +213,7 @@ def test_jobs_that_end_at_once(
     monkeypatch.setattr(slurm, "ASK_SECONDS", 0.3)
     config = ClusterConfig(cores=1, memory="1GB", interface="lo", jobs=2, prologue=("exit 1",))
     with (
-        pytest.raises(BackendError, match=r"all 2 job\(s\) ended before a worker came"),
+        pytest.raises(BackendError, match=r"of 2 job\(s\) none is left, and no worker came"),
         slurm_client(config, tmp_path),
     ):
         pass

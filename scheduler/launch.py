@@ -97,10 +97,14 @@ def run(
     for callback in told:
         callback(Connecting(place.kind, place.workers))
     with place.connect(keys_folder=_folder_beside(files)) as connected:
-        wait_for_workers(connected)
+        there_are, in_all = wait_for_workers(connected)
         if not place.on_this_machine:
             check_workers(connected)
             check_folder(connected, files)
+            plan = make_plan(
+                scene, layout, workers=there_are, threads=max(1, in_all // there_are),
+                backend=name, dtype=dtype,
+            )  # fmt: skip
         with performance_report(connected, report):
             if not (resume and there):
                 if there:

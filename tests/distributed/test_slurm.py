@@ -13,6 +13,7 @@ import dask_jobqueue  # noqa: F401  its defaults must be there before a test set
 import pytest
 
 from tests.distributed import standins
+from tests.distributed.conftest import TESTS
 from tests.unit.command import refusal, tiledsim
 from tiledsim.errors import BackendError, InputFileError
 from tiledsim.experiment import Experiment
@@ -193,6 +194,32 @@ def test_a_stopped_run_ends_its_jobs_and_leaves_no_keys(
     assert len((here.folder / "cancelled").read_text().split()) == 2
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"experiment.toml", "cluster.toml", "slurm"}
+
+
+def test_the_batch_script_of_the_examples(
+    tmp_path: Path, experiment: Experiment, here: standins.Slurm, same_as_undisturbed: Check
+) -> None:
+    """The script as it is, on one node, which is this machine."""
+    standins.install(here.programs, "srun", '#!/bin/bash\nexec "$@"\n')
+    (tmp_path / "experiment.toml").write_text(experiment.to_toml())
+    environment = os.environ | {
+        "SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "1", "TILEDSIM_INTERFACE": "lo",
+        "PATH": f"{here.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", TESTS / "examples" / "slurm.sh"], cwd=tmp_path, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    same_as_undisturbed(tmp_path / "image.zarr", load_summary(open_files(tmp_path / "image.zarr")))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        "experiment.toml", "image.zarr", "slurm", "scheduler-7.log", "workers-7.log"
+    }  # fmt: skip
+
+
+def test_the_configuration_of_the_examples() -> None:
+    assert load_cluster_config(TESTS / "examples" / "slurm.toml").jobs == 4
 
 
 def test_slurm_refuses_a_job(tmp_path: Path, experiment: Experiment, here: standins.Slurm) -> None:

@@ -182,14 +182,14 @@ if not hasattr(importlib.metadata, "preloaded"):
 ANOTHER = PRELOAD.format(answer="return '9.9.9'")
 NONE = PRELOAD.format(answer="raise importlib.metadata.PackageNotFoundError(name)")
 BLIND = """
-import os.path
-def preloaded(original=os.path.exists):  # Dask loads this file twice
+import genericpath, os
+def preloaded(original=genericpath.exists):  # Dask loads this file twice
     def exists(path):
         return ".tiledsim-" not in str(path) and original(path)
     return exists
 if not hasattr(os, "preloaded"):
     os.preloaded = True
-    os.path.exists = preloaded()
+    genericpath.exists = preloaded()  # where os.path.exists is pickled from
 """
 
 

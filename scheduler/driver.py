@@ -44,9 +44,15 @@ class Driver:
         self._again: deque[tuple[int, int]] = deque()
         self._unwritten: list[TileRecord] = []
         self._flushed = time.monotonic()
+        self._journal_failed = False
         self._tasks = 0
         self.records: dict[int, TileRecord] = {}
         self.failed: dict[int, TileFailure] = {}
+
+    @property
+    def recorded(self) -> int:
+        """Tiles of this session that the journal has."""
+        return len(self.records) - len(self._unwritten)
 
     def _tell(self, event: Event) -> None:
         for callback in self._callbacks:
@@ -117,6 +123,11 @@ class Driver:
             self._batch = min(LARGEST_BATCH, max(1, int(BATCH_SECONDS / max(spent, 1e-6))))
         for result in results:
             if isinstance(result, TileFailure):
+                if result.ends_the_run:
+                    raise RunError(
+                        f"{self._job.layout.tile_at(result.index)} could not be written: "
+                        f"{result.error}; free some room there"
+                    )
                 self._retry(result)
 
     def _recover(self, batch: list[tuple[int, int]], status: str, result: Any) -> None:
@@ -142,8 +153,13 @@ class Driver:
             self._tell(TileFailed(failure.index, failure.attempt, failure.error))
 
     def _flush(self, *, at_least: float) -> None:
-        if time.monotonic() - self._flushed >= at_least:
-            self._journal.append(self._unwritten)
-            self._unwritten = []
-            self._flushed = time.monotonic()
+        if self._journal_failed or time.monotonic() - self._flushed < at_least:
+            return
+        try:
             self._lease.renew()
+            self._journal.append(self._unwritten)
+        except OSError:
+            self._journal_failed = True  # not once more on the way out: it may take minutes
+            raise
+        self._unwritten = []
+        self._flushed = time.monotonic()

@@ -5,6 +5,7 @@ as in an object store.  A chunk's presence in the image proves nothing; a record
 """
 
 import json
+import re
 from collections.abc import Iterable
 
 from tiledsim.errors import StoreError
@@ -22,15 +23,25 @@ class Journal:
         self._next = 1 + max((int(key[len(PREFIX) : -6]) for key in self._parts()), default=-1)
 
     def _parts(self) -> list[str]:
-        return sorted(key for key in self._files.keys(PREFIX) if key.endswith(".jsonl"))
+        keys = sorted(self._files.keys(PREFIX))
+        for key in keys:
+            if not re.fullmatch(r"\d{8}\.jsonl", key[len(PREFIX) :]):
+                raise StoreError(
+                    f"{self._files.url}/{key[:200]!r} is no part of a journal; remove it"
+                )
+        return keys
 
     def append(self, records: Iterable[TileRecord]) -> None:
-        """Write records as the next part, durably."""
+        """Write records as the next part, durably.
+
+        Raises StoreError where another driver has written that part: it is never replaced.
+        """
         lines = [json.dumps(record.to_row(), separators=(",", ":")) for record in records]
         if not lines:
             return
         text = "\n".join(lines) + "\n"
-        self._files.write(f"{PREFIX}{self._next:08d}.jsonl", text.encode())
+        if not self._files.create(f"{PREFIX}{self._next:08d}.jsonl", text.encode()):
+            raise StoreError(f"{self._files.url}: another process writes the journal of this store")
         self._next += 1
 
     def read(self, tiles: int) -> dict[int, TileRecord]:
@@ -44,9 +55,10 @@ class Journal:
             for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
                 try:
                     record = TileRecord.from_row(json.loads(line))
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise StoreError(
-                        f"{self._files.url}/{key}, line {number}: the journal is damaged: {error}; "
+                        f"{self._files.url}/{key}, line {number}: the journal is damaged: "
+                        f"{str(error)[:200]}; "
                         "render anew with --overwrite"
                     ) from None
                 if not 0 <= record.index < tiles:

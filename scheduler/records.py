@@ -1,6 +1,8 @@
 """What is kept of a tile once its pixels are written."""
 
+import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
@@ -24,6 +26,11 @@ class Masked(Protocol):
         """Spans of the corrections over the tile."""
 
 
+_COUNTS = frozenset({
+    "index", "attempt", "render_seconds", "write_seconds", "inside", "rendered", "total_sqr",
+    "spread", "maximum_slow", "maximum_fast", "crc32",
+})  # fmt: skip
+"""What cannot be negative."""
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "<class 'int'>": int,
     "<class 'float'>": (int, float),
@@ -69,8 +76,23 @@ class TileRecord:
         for value, column in zip(row, fields(cls), strict=True):
             kind = _KINDS[str(column.type)]
             if isinstance(value, bool) or not isinstance(value, kind):
-                raise ValueError(f"{column.name} of a tile record cannot be {value!r}")
-        return cls(*row)
+                raise ValueError(f"{column.name} of a tile record cannot be {str(value)[:40]!r}")
+        record = cls(*row)
+        for name, value in record._numbers():
+            if not math.isfinite(value) or (value < 0 and name in _COUNTS):
+                raise ValueError(f"{name} of a tile record cannot be {str(value)[:40]}")
+        return record
+
+    def _numbers(self) -> Iterator[tuple[str, float]]:
+        """Yield all numbers of the record with their names; ValueError if a range is none."""
+        for column in fields(self):
+            value = getattr(self, column.name)
+            if isinstance(value, int | float):
+                yield column.name, value
+        for name, value in self.ranges.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{str(name)[:40]} of a tile record cannot be {str(value)[:40]!r}")
+            yield name, value
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,8 @@ class TileFailure:
     attempt: int
     worker: str
     error: str
+    ends_the_run: bool = False
+    """Whether no other tile would fare better: the store is full or read-only."""
 
 
 def checksum(pixels: NDArray[Any]) -> int:

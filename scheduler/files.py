@@ -6,6 +6,7 @@ Writes are whole or absent, and end within a bounded time.  Keys are relative, w
 import os
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -17,6 +18,9 @@ from tiledsim.errors import StoreError
 SCHEMES = ("s3://", "s3a://", "gs://", "az://", "abfs://", "http://", "https://", "memory://")
 ANSWER_SECONDS = 300.0
 """How long a store may take for one key; a disk or server that is silent for longer has failed."""
+
+CREATE_AGAIN_SECONDS = (0.2, 1.0, 5.0, 20.0, 0.0)
+"""Pauses before a conditional put is repeated; none after the last."""
 
 
 class Files(Protocol):
@@ -228,18 +232,25 @@ class ObjectFiles:
 
     @_answered
     def create(self, key: str, data: bytes) -> bool:
-        """Write a key that must not exist, by a conditional put."""
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
+        """Write a key that must not exist, by a conditional put.
 
-        try:
-            obstore.put(self._store, key, data, mode="create")
-        except AlreadyExistsError:
-            # Ours, where the answer to a first request was lost and the second found its work.
-            return bytes(obstore.get(self._store, key).bytes()) == data
-        except Exception as error:
-            raise self._failed(key, error) from None
-        return True
+        obstore repeats what may be repeated blindly, and this may not: a first request whose answer
+        was lost makes the second fail.  So it is repeated here, and what is there is looked at.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, GenericError
+
+        for pause in CREATE_AGAIN_SECONDS:
+            try:
+                obstore.put(self._store, key, data, mode="create")
+                return True
+            except AlreadyExistsError:
+                return self.read(key) == data
+            except Exception as error:
+                if not pause or not isinstance(error, GenericError):
+                    raise self._failed(key, error) from None
+                time.sleep(pause)
+        raise AssertionError("the last pause is none")
 
     @_answered
     def delete(self, key: str) -> None:

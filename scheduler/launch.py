@@ -270,6 +270,7 @@ def _session(
     )  # fmt: skip
     try:
         lease.renew()
+        store.sweep_partial_files(files)
         journal.rewrite(records)
         write_columns(files, job.layout, records)
         store.update_attributes(files, {"summary": summary.to_json()})

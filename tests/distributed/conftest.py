@@ -9,6 +9,7 @@ import pytest
 
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.tiles import Layout
 
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -70,3 +71,13 @@ def same_as_undisturbed(
         assert summary.tiles == expected.tiles
 
     return check
+
+
+@pytest.fixture
+def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """An experiment that is cut into 10,000 tiles of one shard of 16 x 16 pixels."""
+    from tiledsim.scheduler import launch
+
+    layout = Layout((1, 1, 1600, 1600), (16, 16), (16, 16), (16, 16))
+    monkeypatch.setattr(launch, "choose_layout", lambda scene, tile: layout)
+    return make_experiment(size_px=(1600, 1600))

@@ -195,3 +195,10 @@ def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
         run(make_experiment(size_px=(90_000, 90_000)), tmp_path / "image.zarr",
             tile=(90_000, 90_000))  # fmt: skip
     assert not (tmp_path / "image.zarr").exists()
+
+
+def test_workers_lose_none_of_ten_thousand_tiles(tmp_path: Path, tiny_tiles: Experiment) -> None:
+    summary = run(tiny_tiles, tmp_path / "image.zarr", workers=2, threads=2, fsync=False)
+    assert summary.tiles == 10_000
+    stored = open_store(tmp_path / "image.zarr")["image"].values
+    np.testing.assert_array_equal(stored, simulate(tiny_tiles).astype(np.float32))

@@ -73,11 +73,18 @@ def same_as_undisturbed(
     return check
 
 
+TinyTiles = Callable[[int], Experiment]
+
+
 @pytest.fixture
-def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> Experiment:
-    """An experiment that is cut into 10,000 tiles of one shard of 16 x 16 pixels."""
+def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> TinyTiles:
+    """Make an experiment that is cut into edge² tiles of one shard of 16 x 16 pixels."""
     from tiledsim.scheduler import launch
 
-    layout = Layout((1, 1, 1600, 1600), (16, 16), (16, 16), (16, 16))
-    monkeypatch.setattr(launch, "choose_layout", lambda scene, tile: layout)
-    return make_experiment(size_px=(1600, 1600))
+    def make(edge: int) -> Experiment:
+        size = 16 * edge
+        layout = Layout((1, 1, size, size), (16, 16), (16, 16), (16, 16))
+        monkeypatch.setattr(launch, "choose_layout", lambda scene, tile: layout)
+        return make_experiment(size_px=(size, size))
+
+    return make

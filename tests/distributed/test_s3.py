@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import zarr
 
-from tests.distributed.conftest import TESTS, image_bytes, make_experiment
+from tests.distributed.conftest import TESTS, TinyTiles, image_bytes, make_experiment
 from tests.distributed.test_faults import CLIENT
 from tests.unit.command import refusal, tiledsim
 from tiledsim import simulate
@@ -305,14 +305,14 @@ def test_layout_of_a_bucket_alone(bucket: str) -> None:
     assert layout_of(open_files(f"s3://{bucket}")).tiles == 1
 
 
-def test_workers_lose_none_of_ten_thousand_tiles(
-    orders: Path, bucket: str, tiny_tiles: Experiment
-) -> None:
+def test_workers_lose_none_of_many_tiles(orders: Path, bucket: str, tiny_tiles: TinyTiles) -> None:
+    """Of 2,500; benchmarks/writes.py does it with 10,000."""
+    experiment = tiny_tiles(50)
     (orders / "log").unlink()
     location = f"s3://{bucket}/image.zarr"
-    summary = run(tiny_tiles, location, workers=2, threads=2)
+    summary = run(experiment, location, workers=2, threads=2)
     requests = len((orders / "log").read_text().splitlines())
-    assert summary.tiles == 10_000
-    assert requests < 10_000 + 3 * 10_000
+    assert summary.tiles == 2500
+    assert requests < 1.2 * 2500
     image = zarr.open_array(open_files(location).zarr(), path="image", mode="r")
-    np.testing.assert_array_equal(image[:], simulate(tiny_tiles).astype(np.float32))
+    np.testing.assert_array_equal(image[:], simulate(experiment).astype(np.float32))

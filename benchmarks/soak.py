@@ -417,8 +417,11 @@ def main() -> int:
             what = f"DIFFERENT: {run.wrong}" if run.wrong else "same"
             print(f"seed {seed}: {what}: {said}; {run.sessions} sessions", flush=True)
 
-        with ThreadPoolExecutor(arguments.jobs) as pool:
+        pool = ThreadPoolExecutor(arguments.jobs)
+        try:
             list(pool.map(one, seeds))
+        finally:
+            pool.shutdown(cancel_futures=True)
     wrong = sorted(run.seed for run in runs if run.wrong)
     met = sum(any(run.met.values()) for run in runs)
     print(table(runs))

@@ -316,3 +316,14 @@ def test_workers_lose_none_of_many_tiles(orders: Path, bucket: str, tiny_tiles: 
     assert requests < 1.2 * 2500
     image = zarr.open_array(open_files(location).zarr(), path="image", mode="r")
     np.testing.assert_array_equal(image[:], simulate(experiment).astype(np.float32))
+
+
+def test_a_large_key_is_created_once(bucket: str) -> None:
+    """The journal of very many tiles is larger than the parts of an upload in parts."""
+    files = open_files(f"s3://{bucket}/x")
+    large = bytes(12 * 2**20)
+    assert files.create("key", large)
+    assert not files.create("key", b"other")
+    assert files.read("key") == large
+    files.write("key", large + b"1")
+    assert len(files.read("key") or b"") == 12 * 2**20 + 1

@@ -38,6 +38,9 @@ def local_client(workers: int, threads: int) -> Iterator[Any]:
     settings = {
         "distributed.scheduler.allowed-failures": 10,
         "distributed.worker.memory.terminate": False,
+        # A worker that dies again, or restarts slowly, would lose its nanny for good, and a run
+        # without workers would wait for ever.
+        "distributed.deploy.lost-worker-timeout": "365 days",
         "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
     }
     in_process = workers == 1

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -150,7 +151,11 @@ class LocalFiles:
 
     @staticmethod
     def _complete(target: Path, data: bytes, *, durable: bool) -> Path:
+        missing = list(takewhile(lambda folder: not folder.exists(), target.parents))
         target.parent.mkdir(parents=True, exist_ok=True)
+        if durable:
+            for folder in missing:
+                sync_to_disk(folder)
         made = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
         try:
             with made.open("wb") as file:

@@ -243,6 +243,7 @@ def test_a_full_disk(
             run(experiment, store, fsync=False)
     said = str(caught.value)
     assert "\n" not in said
+    assert "free some room" in said
     assert "--resume" in said
     assert not list(store.rglob("*.partial"))
     same_as_undisturbed(store, run(experiment, store, resume=True, fsync=False))

@@ -57,6 +57,7 @@ def child(store: str, scheduler: str | None) -> None:
         detector={"size_px": (2200, 2700), "pixel_mm": 0.05},
         sampling={"oversample": 1},
     )
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's background
     disturbed = "TILEDSIM_SOAK_ORDERS" in os.environ
     if disturbed:
         import soak_worker
@@ -325,8 +326,10 @@ def session(run: Run, address: str | None, scheduler: Any, nodes: list[psutil.Pr
     if run.sessions == 1 and "full disk" in run.faults:
         filled = "No space left" in last[0]
         run.met["full disk"] = int(filled)
-        if filled and not (status == 1 and ("--resume" in last[0] or "cannot be made" in last[0])):
+        if filled and not (status == 1 and "--resume" in last[0]):
             run.wrong = f"full disk: status {status}: {last[0]}"
+    if status == 0 and run.sessions == 1:
+        run.met["interrupt the client"] = 0  # it came after the last tile
     if status == 1 and "Error: " not in last[0]:
         run.wrong = f"session {run.sessions}: {last[0]}"
     return status

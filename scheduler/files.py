@@ -3,6 +3,7 @@
 Writes are whole or absent, and end within a bounded time.  Keys are relative, with slashes.
 """
 
+import errno
 import os
 import shutil
 import threading
@@ -10,15 +11,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from tiledsim.errors import StoreError
+from tiledsim.errors import RunError, StoreError, TiledsimError
 
 SCHEMES = ("s3://", "s3a://", "gs://", "az://", "abfs://", "http://", "https://", "memory://")
 ANSWER_SECONDS = 300.0
 """How long a store may take for one key; a disk or server that is silent for longer has failed."""
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a store that no other write will escape: it is full, over its quota, or read-only."""
 CREATE_AGAIN_SECONDS = (0.2, 1.0, 5.0, 20.0, 0.0)
 """Pauses before a conditional put is repeated; none after the last."""
 
@@ -147,7 +151,11 @@ class LocalFiles:
 
     @staticmethod
     def _complete(target: Path, data: bytes, *, durable: bool) -> Path:
+        missing = list(takewhile(lambda folder: not folder.exists(), target.parents))
         target.parent.mkdir(parents=True, exist_ok=True)
+        if durable:
+            for folder in missing:
+                sync_to_disk(folder)
         made = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
         try:
             with made.open("wb") as file:
@@ -300,6 +308,13 @@ class ObjectFiles:
         from zarr.storage import ObjectStore
 
         return ObjectStore(self._store)
+
+
+def why_not_made(files: Files, error: OSError) -> TiledsimError:
+    """Return what to raise where the first files of a store cannot be written."""
+    if error.errno in NO_ROOM:
+        return RunError(f"{files.url}: {error.strerror}; free some room there and --resume")
+    return StoreError(f"{files.url}: cannot be made: {error.strerror or error}")
 
 
 def open_files(location: str | Path) -> Files:

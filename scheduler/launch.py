@@ -26,7 +26,7 @@ from tiledsim.scheduler.events import (
     RunFinished,
     RunStarted,
 )
-from tiledsim.scheduler.files import Files, LocalFiles, open_files
+from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files, why_not_made
 from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
@@ -34,7 +34,7 @@ from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
 from tiledsim.scheduler.reduce import summarise
 from tiledsim.scheduler.tiles import Layout, choose_layout
 from tiledsim.scheduler.verify import check_scene, find_damage, layout_of, read_records
-from tiledsim.scheduler.worker import NO_ROOM, SCENES, Job
+from tiledsim.scheduler.worker import SCENES, Job
 
 
 def run(
@@ -179,7 +179,7 @@ def create_store(
 ) -> None:
     """Make the store of a run, its scene beside the image; with the lease held.
 
-    Raises StoreError where that fails; what is half made then is known as such, and made anew.
+    Raises StoreError, or RunError for a full disk; what is half made then is made anew.
     """
     attributes = {
         "experiment": experiment.to_toml(),
@@ -204,7 +204,7 @@ def create_store(
     except StoreError:
         raise
     except OSError as error:
-        raise StoreError(f"{files.url}: cannot be made: {error.strerror or error}") from None
+        raise why_not_made(files, error) from None
 
 
 def save_scene(files: Files, scene: Scene) -> None:

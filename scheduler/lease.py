@@ -19,7 +19,7 @@ from types import TracebackType
 import psutil
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.files import Files
+from tiledsim.scheduler.files import Files, why_not_made
 
 PREFIX = "run/lease/"
 RENEW_SECONDS = 10.0
@@ -102,7 +102,7 @@ class Lease:
         except StoreError:
             raise
         except OSError as error:
-            raise StoreError(f"{self._files.url}: cannot be made: {error.strerror}") from None
+            raise why_not_made(self._files, error) from None
         others = leases(self._files)
         mine = others.pop(key, None)
         if not taken or mine is None or any(abandoned.get(k, 0) != v for k, v in others.items()):

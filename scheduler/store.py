@@ -17,7 +17,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.files import Files, LocalFiles
+from tiledsim.scheduler.files import Files, LocalFiles, sync_to_disk
 from tiledsim.scheduler.tiles import Layout
 from tiledsim.tile import Tile
 
@@ -61,17 +61,17 @@ def read_attributes(files: Files) -> dict[str, Any]:
 
     Raises StoreError where there is no store, or another program's, or a newer version's.
     """
-    there = exists(files)
     text = files.read(ROOT)
-    if not there and text is not None:
-        raise StoreError(
-            f"{files.url} was never made whole; tiledsim run --resume or --overwrite makes it anew"
-        )
     if text is None:
-        what = "is not a Zarr store" if there else "does not exist"
+        what = "is not a Zarr store" if exists(files) else "does not exist"
         raise StoreError(f"{files.url} {what}; give the store of a run of tiledsim")
     try:
         attributes = json.loads(text)["attributes"]
+        if attributes == UNFINISHED:
+            raise StoreError(
+                f"{files.url} was never made whole; tiledsim run --resume or --overwrite makes it "
+                "anew"
+            )
         name, version = attributes["format"], attributes["format_version"]
         if isinstance(version, bool) or not isinstance(version, int):
             raise TypeError(version)
@@ -135,6 +135,9 @@ def create(files: Files, layout: Layout, dtype: str, pixel_mm: float) -> None:
 
 def publish(files: Files, attributes: dict[str, Any]) -> None:
     """Say that a store is whole, and what is in it: the last step of making one."""
+    if isinstance(files, LocalFiles):  # zarr leaves to the system when what it writes is durable
+        for key in files.keys(""):
+            sync_to_disk(files.folder / key)
     _write_document(files, {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes})
 
 

@@ -5,7 +5,6 @@ configuration, and a worker that cannot honour a task fails instead of falling b
 """
 
 import atexit
-import errno
 import shutil
 import socket
 import tempfile
@@ -20,14 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.scheduler import store
-from tiledsim.scheduler.files import Files, LocalFiles, open_files
+from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files
 from tiledsim.scheduler.records import TileFailure, TileRecord, measure
 from tiledsim.scheduler.tiles import Layout
 from tiledsim.tile import Tile
 
 SCENES = "run/scene"
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors of a store that no other tile will escape: it is full, over its quota, or read-only."""
 LONGEST_BATCH_SECONDS = 5.0
 
 

@@ -320,6 +320,6 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, experiment: Experiment) ->
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match="the journal is damaged"):
             run(experiment, store, resume=True)
-    path.rename(path.with_suffix(".jsonl"))
+    path.rename(path.with_name("00000000.jsonl"))
     with pytest.raises(StoreError, match="written by an earlier tiledsim"):
         run(experiment, store, resume=True)

@@ -5,8 +5,9 @@
 The driver of a run, its journal (on disk) and its summary are those of production; the worker's
 function returns a record a tile without rendering or writing.  Client, scheduler and workers are
 separate processes; memory is what the client's and the scheduler's hold resident.  After it, on the
-same cluster, the baseline: one bare no-op task a tile.  Exits with status 1 if memory was not flat,
-if the rate was less than 5 times the bare one, or if Dask warned of a large graph.
+same cluster, the baseline: one bare no-op task a tile; and the driver with one tile a task, which
+says how many tasks it can handle.  Exits with status 1 if memory was not flat, if the rate was less
+than 5 times the bare one, or if Dask warned of a large graph.
 """
 
 import argparse
@@ -22,10 +23,10 @@ import psutil
 import tiles
 from processes import cluster
 
-from tiledsim.scheduler import driver
+from tiledsim.scheduler import batches, driver
 from tiledsim.scheduler.columns import write_columns
 from tiledsim.scheduler.driver import Driver
-from tiledsim.scheduler.events import Event, TilesDone
+from tiledsim.scheduler.events import Callback, Event, TilesDone
 from tiledsim.scheduler.files import LocalFiles
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
@@ -35,9 +36,9 @@ from tiledsim.scheduler.tiles import Layout
 from tiledsim.scheduler.worker import Job, worker_name
 
 WARM_TILES = 10_000
-FLAT_BYTES_A_TILE = 16.0
-"""More than the byte that is held of each, and what allocators add by chance; far less than a
-record in any form."""
+FLAT_BYTES = 16 * 2**20
+"""Growth that is allowed in all: the byte that is held of each tile, and logs of fixed length that
+Dask fills.  Records in any form would be ten times as much for a million tiles."""
 EDGE = 512
 
 
@@ -100,67 +101,83 @@ class Curve:
         elif before // self._step != self._done // self._step:
             self.say(f"{self._done:,} tiles")
 
-    def growth(self) -> tuple[float, ...]:
-        """Bytes a tile that client and scheduler have grown by since the first WARM_TILES."""
+    def growth(self) -> tuple[int, ...]:
+        """Bytes that client and scheduler have grown by since the first WARM_TILES."""
         assert self._warm is not None
-        tiles, held = self._warm
-        return tuple(
-            (now - then) / max(self._done - tiles, 1)
-            for now, then in zip(self.resident(), held, strict=True)
+        _, held = self._warm
+        return tuple(now - then for now, then in zip(self.resident(), held, strict=True))
+
+
+def drive(
+    client: Any, folder: Path, count: int, callbacks: tuple[Callback, ...]
+) -> tuple[float, Journal]:
+    """Work through so many tiles; return the seconds, and the journal in the folder."""
+    files = LocalFiles(folder)
+    job = Job(files.url, "0" * 64, layout_of(count), "cpu", "float64", False)
+    journal, done = Journal(files), np.zeros(count, dtype=np.bool_)
+    with Lease(files) as lease:
+        work = Driver(
+            client, job, journal, lease, done, attempts=3, first_batch=1, callbacks=callbacks
         )
+        started = time.perf_counter()
+        work.work_through()
+        seconds = time.perf_counter() - started
+    assert work.finished == count
+    return seconds, journal
+
+
+def layout_of(count: int) -> Layout:
+    """Return one row of tiles."""
+    return Layout((1, 1, EDGE, EDGE * count), (256, 256), (EDGE, EDGE), (EDGE, EDGE))
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiles", type=int, default=1_000_000)
-    parser.add_argument("--bare", type=int, default=10_000, help="tasks of the baseline")
+    parser.add_argument("--bare", type=int, default=10_000, help="tasks of the baselines")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=4, help="of each worker")
     arguments = parser.parse_args()
     driver.render_tiles = tiles.no_op_tiles  # type: ignore[assignment]
-    layout = Layout((1, 1, EDGE, EDGE * arguments.tiles), (256, 256), (EDGE, EDGE), (EDGE, EDGE))
+    layout = layout_of(arguments.tiles)
     with (
-        cluster(arguments.workers, 1) as (client, scheduler, log),
+        cluster(arguments.workers, arguments.threads) as (client, scheduler, log),
         tempfile.TemporaryDirectory() as folder,
         warnings.catch_warnings(record=True) as warned,
     ):
         warnings.simplefilter("always")
-        files = LocalFiles(Path(folder))
-        done = np.zeros(arguments.tiles, dtype=np.bool_)
         curve = Curve(scheduler, arguments.tiles)
-        with Lease(files) as lease:
-            job = Job(files.url, "0" * 64, layout, "cpu", "float64", False)
-            journal = Journal(files)
-            work = Driver(
-                client, job, journal, lease, done, attempts=3, first_batch=1, callbacks=(curve,)
-            )
-            started = time.perf_counter()
-            work.work_through()
-            seconds = time.perf_counter() - started
+        seconds, journal = drive(client, Path(folder) / "many", arguments.tiles, (curve,))
         growth = curve.growth()
-        assert work.finished == arguments.tiles
         records = journal.read(arguments.tiles)
         curve.say("journal read")
         summary = summarise(layout, records, scale={}, steps_per_pixel=1)
         curve.say("summary made")
-        write_columns(files, layout, records)
+        write_columns(LocalFiles(Path(folder) / "many"), layout, records)
         curve.say("columns written")
         assert summary.tiles == arguments.tiles
         bare = bare_rate(client, arguments.bare)
+        batches.LARGEST_BATCH = 1
+        single, _ = drive(client, Path(folder) / "single", arguments.bare, ())
         large = [str(w.message) for w in warned if "large graph" in str(w.message)]
         large += [line for line in log.read_text().splitlines() if "large graph" in line]
     rate = arguments.tiles / seconds
     enough = rate >= 5 * bare
-    flat = max(growth) <= FLAT_BYTES_A_TILE
+    flat = max(growth) <= FLAT_BYTES
     print(f"bare: {arguments.bare:,} tasks, {bare:,.0f} tasks/s")
     print(
         f"driver: {arguments.tiles:,} tiles in {seconds:.1f} s, {rate:,.0f} tiles/s, "
         f"{rate / bare:.1f} times the bare rate: {'enough' if enough else 'TOO FEW'}"
     )
     print(
-        f"memory after the first {WARM_TILES:,}: client {growth[0]:+.1f}, scheduler "
-        f"{growth[1]:+.1f} bytes a tile: {'flat' if flat else 'NOT FLAT'}"
+        f"driver with one tile a task: {arguments.bare:,} tasks, {arguments.bare / single:,.0f} "
+        "tasks/s"
     )
+    print(f"memory after the first {WARM_TILES:,}: {'flat' if flat else 'NOT FLAT'}")
+    for who, grown in zip(("client", "scheduler"), growth, strict=True):
+        each = grown / max(arguments.tiles - WARM_TILES, 1)
+        print(f"  {who:9} {grown / 2**20:+6.1f} MiB, {each:+.1f} bytes a tile")
     print(f"warnings of large graphs: {len(large)}", *large[:1])
     return int(not (flat and enough) or bool(large))
 

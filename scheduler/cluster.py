@@ -25,6 +25,13 @@ SETTINGS = {
 }
 """Of Dask, for clusters that this process starts."""
 
+WITH_NANNIES = SETTINGS | {
+    # A worker that dies again, or restarts slowly, would lose its nanny for good, and a run
+    # without workers would wait for ever.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+}
+"""On this machine."""
+
 
 def cores() -> int:
     """Cores that this process may use."""
@@ -45,7 +52,7 @@ def local_client(workers: int, threads: int) -> Iterator[Any]:
     from distributed import LocalCluster
 
     in_process = workers == 1
-    with dask.config.set(SETTINGS):
+    with dask.config.set(WITH_NANNIES):
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
@@ -101,7 +108,7 @@ def gpu_client(gpus: tuple[str, ...]) -> Iterator[Any]:
         "cls": Scheduler,
         "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
     }
-    with dask.config.set(SETTINGS):
+    with dask.config.set(WITH_NANNIES):
         cluster = SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL)
         with client_of(cluster) as client:
             yield client

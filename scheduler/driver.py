@@ -62,11 +62,17 @@ class Driver:
         self._unwritten: list[TileRecord] = []
         self._failures: list[TileFailure] = []
         self._flushed = time.monotonic()
+        self._journal_failed = False
         self._tasks = 0
         self.done = done
         self.finished = 0
         """Tiles of this session."""
         self.failed: dict[int, TileFailure] = {}
+
+    @property
+    def recorded(self) -> int:
+        """Tiles of this session that the journal has."""
+        return self.finished - len(self._unwritten)
 
     def _tell(self, event: Event) -> None:
         for callback in self._callbacks:
@@ -129,11 +135,12 @@ class Driver:
 
     def _take(self, batch: Batch, results: list[TileRecord | TileFailure]) -> None:
         new, spent, tiles = [], 0.0, 0
+        failures = []
         untouched = dict(batch)
         for result in results:
             untouched.pop(result.index, None)
             if isinstance(result, TileFailure):
-                self._retry(result)
+                failures.append(result)
                 continue
             tiles += 1
             spent += result.render_seconds + result.write_seconds
@@ -149,6 +156,13 @@ class Driver:
             self.finished += len(new)
             self._unwritten += new
             self._tell(TilesDone(tuple(new)))
+        for failure in failures:
+            if failure.ends_the_run:
+                raise RunError(
+                    f"{self._job.layout.tile_at(failure.index)} could not be written: "
+                    f"{failure.error}; free some room there"
+                )
+            self._retry(failure)
 
     def _recover(self, batch: Batch, status: str, result: Any) -> None:
         """Deal with a task that brought no results: its worker died, or the scheduler did."""
@@ -178,13 +192,19 @@ class Driver:
         return time.monotonic() - self._flushed >= FLUSH_SECONDS
 
     def _flush(self, crew: Crew) -> None:
-        """Write what happened since the last flush to the journal; say that this driver lives."""
-        session = crew.session()
-        self._journal.append(self._unwritten, self._failures, session)
-        self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
+        """Write what happened since the last flush to the journal, if the store is still ours."""
+        if self._journal_failed:
+            return
+        try:
+            self._lease.renew()
+            session = crew.session()
+            self._journal.append(self._unwritten, self._failures, session)
+        except OSError:
+            self._journal_failed = True  # not once more on the way out: it may take minutes
+            raise
         self._unwritten, self._failures = [], []
         self._flushed = time.monotonic()
-        self._lease.renew()
+        self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
 
 
 def _completed(running: Any) -> list[tuple[Any, Any]]:

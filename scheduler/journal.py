@@ -7,6 +7,7 @@ merged or deleted, and a driver that is killed at any moment leaves what it had 
 presence in the image proves nothing; a record here does.
 """
 
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 
@@ -44,12 +45,15 @@ class Journal:
     def parts(self) -> list[str]:
         """Return the keys of the files, in their order; StoreError for those of another version."""
         keys = sorted(self._files.keys(PREFIX))
-        if any(key.endswith(".jsonl") for key in keys):
-            raise StoreError(
-                f"{self.url}: its journal was written by an earlier tiledsim and cannot be "
-                "continued; the image is as it was; render anew with --overwrite"
-            )
-        return [key for key in keys if key.endswith(SUFFIX)]
+        for key in keys:
+            if re.fullmatch(r"\d{8}\.jsonl", key[len(PREFIX) :]):
+                raise StoreError(
+                    f"{self.url}: its journal was written by an earlier tiledsim and cannot be "
+                    "continued; the image is as it was; render anew with --overwrite"
+                )
+            if not re.fullmatch(r"\d{8}-[0-9a-f]{12}\.npz", key[len(PREFIX) :]):
+                raise StoreError(f"{self.url}/{key[:200]!r} is no part of a journal; remove it")
+        return keys
 
     def load(self, key: str, tiles: int) -> Part:
         """Read one file.
@@ -63,7 +67,8 @@ class Journal:
             part = Part.decode(data)
         except ValueError as error:
             raise StoreError(
-                f"{self.url}/{key}: the journal is damaged: {error}; render anew with --overwrite"
+                f"{self.url}/{key}: the journal is damaged: {str(error)[:200]}; render anew with "
+                "--overwrite"
             ) from None
         numbers = part.tiles()
         strange = numbers[(numbers < 0) | (numbers >= tiles)]
@@ -108,8 +113,8 @@ class Journal:
 
     def _write(self, part: Part) -> None:
         if self._number is None:
-            names = (key[len(PREFIX) :].partition("-")[0] for key in self.parts())
-            self._number = 1 + max((int(name) for name in names if name.isdecimal()), default=-1)
+            names = (key[len(PREFIX) :] for key in self.parts())
+            self._number = 1 + max((int(name.partition("-")[0]) for name in names), default=-1)
         key = f"{PREFIX}{self._number:08d}-{self.mark}{SUFFIX}"
         self._files.write(key, part.encode())
         self._growing = part

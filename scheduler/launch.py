@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tiledsim.build import build_scene
-from tiledsim.errors import BackendError, RunError, StoreError
+from tiledsim.errors import BackendError, InputFileError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.scene import Scene
@@ -23,7 +23,7 @@ from tiledsim.scheduler.connect import Place, choose_place
 from tiledsim.scheduler.deadline import OVERTIME, Deadline
 from tiledsim.scheduler.driver import Driver
 from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
-from tiledsim.scheduler.files import Files, LocalFiles, open_files
+from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files, why_not_made
 from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
@@ -34,7 +34,7 @@ from tiledsim.scheduler.remote import Tls
 from tiledsim.scheduler.report import check_report, performance_report
 from tiledsim.scheduler.slurm import ClusterConfig
 from tiledsim.scheduler.tiles import Layout, choose_layout
-from tiledsim.scheduler.verify import find_damage, layout_of
+from tiledsim.scheduler.verify import check_scene, find_damage, layout_of, read_records
 from tiledsim.scheduler.worker import SCENES, Job
 
 
@@ -78,17 +78,25 @@ def run(
     if report is not None:
         check_report(Path(report))
     scene = scene or build_scene(experiment)
-    layout = choose_layout(scene, tile)
     files = open_files(location)
-    there = store.exists(files)
-    if there and not (overwrite or resume):
-        raise StoreError(f"{files.url} exists; --overwrite it, --resume it or give another name")
-    if there and overwrite and not resume:
+
+    def find_kept() -> Layout | None:
+        """Return the layout of the run to continue, None where a store is to be made."""
+        if not store.exists(files):
+            return None
+        if resume:
+            return _check_same_run(files, scene, name, dtype, tile, repair=repair)
+        if not overwrite:
+            raise StoreError(
+                f"{files.url} exists; --overwrite it, --resume it or give another name"
+            )
         _check_deletable(files)
-    if resume and there:
-        layout = _check_same_run(files, scene, name, dtype, tile)
-        if "summary" in store.read_attributes(files) and not repair:
-            return load_summary(files)
+        return None
+
+    kept = find_kept()
+    if kept and "summary" in store.read_attributes(files) and not repair:
+        return load_summary(files)
+    layout = kept or choose_layout(scene, tile)
     plan = make_plan(
         scene, layout, workers=place.workers, threads=place.threads, backend=name, dtype=dtype
     )
@@ -97,26 +105,25 @@ def run(
     for callback in told:
         callback(Connecting(place.kind, place.workers))
     with place.connect(keys_folder=_folder_beside(files)) as connected:
-        there_are, in_all = wait_for_workers(connected)
+        there, in_all = wait_for_workers(connected)
         if not place.on_this_machine:
             check_workers(connected)
             check_folder(connected, files)
             plan = make_plan(
-                scene, layout, workers=there_are, threads=max(1, in_all // there_are),
-                backend=name, dtype=dtype,
+                scene, layout, workers=there, threads=max(1, in_all // there), backend=name,
+                dtype=dtype,
             )  # fmt: skip
-        with performance_report(connected, report):
-            if not (resume and there):
-                if there:
-                    files.clear()
+        with performance_report(connected, report), Lease(files) as lease:
+            if find_kept() != kept:  # by another driver, before the lease was ours
+                raise StoreError(f"{files.url} has changed at this moment; try again")
+            if kept is None:
                 create_store(files, experiment, scene, layout, plan, command)
+            elif repair:
+                _repair(files, scene, layout)
+            if "summary" in store.read_attributes(files):
+                return load_summary(files)
             job = Job(files.url, scene.hash, layout, name, dtype, fsync)
-            with Lease(files) as lease:
-                if repair:
-                    _drop_damaged(files, layout)
-                    if "summary" in store.read_attributes(files):
-                        return load_summary(files)
-                return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
+            return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
 
 
 def choose_backend(place: Place, backend: str, dtype: str) -> str:
@@ -141,10 +148,17 @@ def _folder_beside(files: Files) -> Path:
     return Path.home()
 
 
-def _drop_damaged(files: Files, layout: Layout) -> None:
-    """Take back the records of damaged tiles, and the summary with them.  With the lease held."""
+def _repair(files: Files, scene: Scene, layout: Layout) -> None:
+    """Put a damaged scene right, and take back the records of damaged tiles, and the summary with
+    them.  With the lease held.
+    """
+    try:
+        check_scene(files, scene.hash)
+    except InputFileError:
+        files.remove(f"{SCENES}/{scene.hash}/")
+        save_scene(files, scene)
     journal = Journal(files)
-    records = journal.read(layout.tiles)
+    records = read_records(files, layout)
     damaged = [damage.index for damage in find_damage(files, layout, records)]
     if damaged:
         store.remove_attribute(files, "summary")
@@ -155,14 +169,18 @@ def _check_deletable(files: Files) -> None:
     try:
         store.read_attributes(files)
     except StoreError as error:
-        empty = isinstance(files, LocalFiles) and files.folder.is_dir() and not store.exists(files)
-        if not empty:
-            raise StoreError(f"{error}; --overwrite deletes stores of tiledsim only") from None
+        raise StoreError(f"{error}; --overwrite deletes stores of tiledsim only") from None
+    if others := store.foreign(files):
+        raise StoreError(
+            f"{files.url} holds {others[0][:80]!r}, which is not of tiledsim; move it elsewhere "
+            "before --overwrite"
+        )
 
 
 def _check_same_run(
-    files: Files, scene: Scene, backend: str, dtype: str, tile: tuple[int, int] | None
-) -> Layout:
+    files: Files, scene: Scene, backend: str, dtype: str, tile: tuple[int, int] | None,
+    *, repair: bool,
+) -> Layout:  # fmt: skip
     """Return the layout of a store, or refuse to continue it with the first difference named."""
     about = store.read_attributes(files)
     layout = layout_of(files)
@@ -175,26 +193,32 @@ def _check_same_run(
         if kept[key] != value:
             what = "the experiment" if key == "scene_hash" else key
             raise StoreError(
-                f"{files.url} cannot be resumed: {what} differs ({kept[key]} in the store, {value} "
-                "now); resume with the same, or --overwrite"
+                f"{files.url} cannot be resumed: {what} differs ({str(kept[key])[:80]} in the "
+                f"store, {value} now); resume with the same, or --overwrite"
             )
     if layout.shape != scene.shape or (tile and choose_layout(scene, tile).tile != layout.tile):
         raise StoreError(
             f"{files.url} cannot be resumed: its tiles are {layout.tile[0]} x {layout.tile[1]}; "
             "leave --tile out or give the same"
         )
+    if repair:
+        return layout
+    try:
+        check_scene(files, scene.hash)
+    except InputFileError as error:
+        raise StoreError(
+            f"{files.url} cannot be resumed: {error}; --resume --repair puts it right"
+        ) from None
     return layout
 
 
 def create_store(
     files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan, command: str
 ) -> None:
-    """Make the store of a run, its scene beside the image."""
-    if isinstance(files, LocalFiles):
-        try:
-            files.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{files.url}: cannot be made: {error.strerror}") from None
+    """Make the store of a run, its scene beside the image; with the lease held.
+
+    Raises StoreError, or RunError for a full disk; what is half made then is made anew.
+    """
     attributes = {
         "experiment": experiment.to_toml(),
         "title": experiment.title,
@@ -211,8 +235,14 @@ def create_store(
         "command": command or " ".join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-    store.create(files, layout, "float32", experiment.detector.pixel_mm, attributes)
-    save_scene(files, scene)
+    try:
+        store.create(files, layout, "float32", experiment.detector.pixel_mm)
+        save_scene(files, scene)
+        store.publish(files, attributes)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise why_not_made(files, error) from None
 
 
 def save_scene(files: Files, scene: Scene) -> None:
@@ -243,9 +273,9 @@ def _session(
     client: Any, files: Files, lease: Lease, job: Job, scene: Scene, plan: Plan, attempts: int,
     callbacks: tuple[Callback, ...], deadline: Deadline | None,
 ) -> Summary:  # fmt: skip
-    store.sweep_partial_files(files)
     journal = Journal(files)
-    done = journal.read(job.layout.tiles).done
+    done = read_records(files, job.layout).done
+    store.sweep_partial_files(files)
     before = int(np.count_nonzero(done))
     workers = wait_for_workers(client)[0] if before < done.size else 0
     for callback in callbacks:
@@ -258,14 +288,14 @@ def _session(
     started = time.perf_counter()
     try:
         driver.work_through()
-    except (KeyboardInterrupt, RunError) as error:
-        advice = f"{before + driver.finished:,} of {done.size:,} tiles are done; --resume continues"
+    except (KeyboardInterrupt, RunError, OSError) as error:
+        advice = f"{before + driver.recorded:,} of {done.size:,} tiles are done; --resume continues"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped: {advice}") from None
-        raise RunError(f"{error}; {advice}") from None
+        raise RunError(f"{_what_failed(files, error)}; {advice}") from None
     for callback in callbacks:
         callback(RunFinished(time.perf_counter() - started, len(driver.failed)))
-    reached = before + driver.finished
+    reached = before + driver.recorded
     if deadline is not None and reached + len(driver.failed) < done.size:
         raise RunError(
             f"{OVERTIME}: {reached:,} of {done.size:,} tiles are done; --resume continues"
@@ -278,12 +308,32 @@ def _session(
             "--resume tries these again"
         )
     records = journal.read(job.layout.tiles)
+    if not records.done.all():  # an object store may let an old write win over a new one
+        raise RunError(
+            f"{files.url}: the journal has {len(records):,} of {done.size:,} tiles, though all "
+            "were written to it; --resume renders the others again"
+        )
     summary = summarise(
         job.layout, records, scale=scene.scale_factors(), steps_per_pixel=scene.steps_per_pixel
     )
-    write_columns(files, job.layout, records)
-    store.update_attributes(files, {"summary": summary.to_json()})
+    try:
+        lease.renew()
+        store.sweep_partial_files(files)
+        write_columns(files, job.layout, records)
+        store.update_attributes(files, {"summary": summary.to_json()})
+    except OSError as error:
+        raise RunError(
+            f"{_what_failed(files, error)}; all tiles are done, but not the summary; --resume "
+            "makes it"
+        ) from None
     return summary
+
+
+def _what_failed(files: Files, error: Exception) -> str:
+    """Name what ended a run, for its last line."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{files.url}: {error.strerror}; free some room there"
+    return str(error)
 
 
 def load_summary(files: Files) -> Summary:

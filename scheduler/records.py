@@ -58,6 +58,8 @@ class TileFailure:
     attempt: int
     worker: str
     error: str
+    ends_the_run: bool = False
+    """Whether no other tile would fare better: the store is full or read-only."""
 
 
 def checksum(pixels: NDArray[Any]) -> int:

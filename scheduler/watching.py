@@ -3,7 +3,6 @@
 The journal is read once, and then what is new in it: of its files only the newest still grows.
 """
 
-import json
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from tiledsim.scheduler import store
 from tiledsim.scheduler.files import Files
 from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.lease import KEY, STALE_SECONDS
+from tiledsim.scheduler.lease import STALE_SECONDS, leases
 from tiledsim.scheduler.part import Part, Session
 from tiledsim.scheduler.verify import layout_of
 
@@ -129,9 +128,6 @@ class Watcher:
 
 
 def _is_driven(files: Files) -> bool:
-    """Whether a driver has renewed its lease of late."""
-    held = files.read(KEY)
-    try:
-        return time.time() - float(json.loads(held or b"{}")["renewed"]) < STALE_SECONDS
-    except (ValueError, KeyError, TypeError):
-        return False
+    """Whether a driver has renewed its lease of late, by its own clock."""
+    renewed = (holder.renewed for holder in leases(files).values() if holder is not None)
+    return any(abs(time.time() - moment) < STALE_SECONDS for moment in renewed)

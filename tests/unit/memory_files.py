@@ -15,7 +15,7 @@ class MemoryFiles:
     def read(self, key: str) -> bytes | None:
         return self.content.get(key)
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         if self.failing:
             self.failing -= 1
             raise OSError(28, "No space left on device")

@@ -2,49 +2,57 @@
 
 import json
 import time
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from tests.unit.memory_files import MemoryFiles
 from tests.unit.test_journal import record, session
 from tiledsim.errors import StoreError
 from tiledsim.scheduler import journal as journal_module
+from tiledsim.scheduler import store
+from tiledsim.scheduler.files import LocalFiles
 from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.lease import KEY
+from tiledsim.scheduler.lease import PREFIX
 from tiledsim.scheduler.records import TileFailure
+from tiledsim.scheduler.tiles import Layout
 from tiledsim.scheduler.watching import Watcher
 
-LAYOUT = {"shape": [1, 1, 50, 40], "chunk": [10, 10], "shard": [10, 10], "tile": [10, 10]}
+LAYOUT = Layout(shape=(1, 1, 50, 40), chunk=(10, 10), shard=(10, 10), tile=(10, 10))
 TILES = 20
 
 
-class CountingFiles(MemoryFiles):
+class CountingFiles(LocalFiles):
     """Counts what is read of the journal."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = 0
-        self.describe()
-
-    def describe(self, **more: Any) -> None:
-        about = {"format": "tiledsim", "format_version": 1, "layout": LAYOUT} | more
-        self.content["zarr.json"] = json.dumps({"attributes": about}).encode()
+    reads = 0
 
     def read(self, key: str) -> bytes | None:
         self.reads += key.startswith("run/journal/")
         return super().read(key)
 
 
+@pytest.fixture
+def files(tmp_path: Path) -> CountingFiles:
+    """A store without a tile."""
+    made = CountingFiles(tmp_path / "image.zarr")
+    cut = {"shape": LAYOUT.shape, "chunk": LAYOUT.chunk, "shard": LAYOUT.shard,
+           "tile": LAYOUT.tile}  # fmt: skip
+    store.create(made, LAYOUT, "float32", 0.1)
+    store.publish(made, {"layout": cut})
+    return made
+
+
 def held(files: CountingFiles, seconds_ago: float) -> None:
     """A lease that its holder renewed some time ago."""
-    holder = {"host": "a", "pid": 1, "mark": "m", "renewed": time.time() - seconds_ago}
-    files.content[KEY] = json.dumps(holder).encode()
+    holder = {"host": "a", "pid": 1, "started": 1.0, "mark": "m",
+              "renewed": time.time() - seconds_ago}  # fmt: skip
+    files.write(f"{PREFIX}00000001.json", json.dumps(holder).encode())
 
 
-def test_a_run_from_nothing_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_from_nothing_to_its_end(
+    files: CountingFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(journal_module, "SEALED_ROWS", 6)
-    files = CountingFiles()
     held(files, 1)
     watcher = Watcher(files)
     first = watcher.look()
@@ -65,15 +73,16 @@ def test_a_run_from_nothing_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (seen.lost_workers, seen.workers, seen.threads) == (1, 7, 14)
     for index in set(range(TILES)) - {0, 1, 4}:
         journal.append([record(index)], [], session(journal))
-    files.describe(summary={})
+    store.update_attributes(files, {"summary": {}})
     seen = watcher.look()
     assert (seen.state, seen.done, seen.failed, seen.retried) == ("finished", TILES, 0, 2)
     assert seen.seconds_left == 0.0
 
 
-def test_only_what_grew_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_grew_is_read_again(
+    files: CountingFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(journal_module, "SEALED_ROWS", 2)
-    files = CountingFiles()
     journal = Journal(files)
     for index in range(10):
         journal.append([record(index)], [], session(journal))
@@ -85,8 +94,7 @@ def test_only_what_grew_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert files.reads == 1
 
 
-def test_records_taken_back_are_not_done() -> None:
-    files = CountingFiles()
+def test_records_taken_back_are_not_done(files: CountingFiles) -> None:
     journal = Journal(files)
     journal.append([record(0), record(1)], [], session(journal))
     watcher = Watcher(files)
@@ -99,18 +107,16 @@ def test_records_taken_back_are_not_done() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(1, "running"), (600, "stopped")])
-def test_a_driver_that_is_there_or_gone(seconds: float, state: str) -> None:
-    files = CountingFiles()
+def test_a_driver_that_is_there_or_gone(files: CountingFiles, seconds: float, state: str) -> None:
     held(files, seconds)
     assert Watcher(files).look().state == state
 
 
-def test_without_a_lease_it_has_stopped() -> None:
-    assert Watcher(CountingFiles()).look().state == "stopped"
+def test_without_a_lease_it_has_stopped(files: CountingFiles) -> None:
+    assert Watcher(files).look().state == "stopped"
 
 
-def test_a_damaged_journal() -> None:
-    files = CountingFiles()
-    files.content["run/journal/00000000-abc.npz"] = b"nothing"
+def test_a_damaged_journal(files: CountingFiles) -> None:
+    files.write("run/journal/00000000-abc.npz", b"nothing")
     with pytest.raises(StoreError, match="the journal is damaged"):
         Watcher(files).look()

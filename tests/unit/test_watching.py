@@ -117,6 +117,6 @@ def test_without_a_lease_it_has_stopped(files: CountingFiles) -> None:
 
 
 def test_a_damaged_journal(files: CountingFiles) -> None:
-    files.write("run/journal/00000000-abc.npz", b"nothing")
+    files.write("run/journal/00000000-0123456789ab.npz", b"nothing")
     with pytest.raises(StoreError, match="the journal is damaged"):
         Watcher(files).look()

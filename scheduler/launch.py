@@ -28,7 +28,7 @@ from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
-from tiledsim.scheduler.preflight import check_folder, check_workers
+from tiledsim.scheduler.preflight import check_backend, check_folder, check_workers
 from tiledsim.scheduler.reduce import summarise
 from tiledsim.scheduler.remote import Tls
 from tiledsim.scheduler.report import check_report, performance_report
@@ -36,6 +36,8 @@ from tiledsim.scheduler.slurm import ClusterConfig
 from tiledsim.scheduler.tiles import Layout, choose_layout
 from tiledsim.scheduler.verify import check_scene, find_damage, layout_of, read_records
 from tiledsim.scheduler.worker import SCENES, Job
+
+DTYPES = ("float64", "mixed")
 
 
 def run(
@@ -109,6 +111,7 @@ def run(
         if not place.on_this_machine:
             check_workers(connected)
             check_folder(connected, files)
+            check_backend(connected, name, dtype)
             plan = make_plan(
                 scene, layout, workers=there, threads=max(1, in_all // there), backend=name,
                 dtype=dtype,
@@ -127,9 +130,10 @@ def run(
 
 
 def choose_backend(place: Place, backend: str, dtype: str) -> str:
-    """Resolve the backend for a place: workers that were given GPUs use them.
+    """Resolve the backend for a place: GPUs that were asked for are used.
 
-    Raises BackendError for the CPU's kernel on such workers, and for one that cannot be used.
+    Of workers elsewhere nothing is known from here: ``auto`` is the CPU there, unless the precision
+    needs a GPU.  Raises BackendError for what does not go together or cannot be used here.
     """
     if place.has_gpus:
         if backend == "cpu":
@@ -138,6 +142,10 @@ def choose_backend(place: Place, backend: str, dtype: str) -> str:
                 "cuda and gpus_per_job"
             )
         backend = "cuda"
+    elif backend == "auto" and not place.on_this_machine:
+        backend = "cuda" if dtype == "mixed" else "cpu"
+    if backend == "cuda" and dtype in DTYPES and not place.on_this_machine:
+        return "cuda"
     return choose_backend_name(backend, dtype)[0]
 
 

@@ -1,6 +1,6 @@
 """What is asked of workers before anything is written: who they are, and what they can see.
 
-The questions are functions of Python itself, so that a worker without tiledsim can answer them.
+The first questions are functions of Python itself: a worker without tiledsim can answer them.
 """
 
 import importlib.metadata
@@ -12,6 +12,7 @@ from typing import Any
 
 from tiledsim import __version__
 from tiledsim.errors import BackendError, StoreError
+from tiledsim.kernels import choose_backend_name
 from tiledsim.scheduler import store
 from tiledsim.scheduler.files import Files, LocalFiles
 
@@ -34,6 +35,17 @@ def check_workers(client: Any) -> None:
     raise BackendError(
         f"{what} (such as {min(wrong)}), this is {__version__}; install the same everywhere"
     )
+
+
+def check_backend(client: Any, backend: str, dtype: str) -> None:
+    """Raise BackendError if a worker, of this version, cannot use the backend that is meant."""
+    answers = client.run(choose_backend_name, backend, dtype, on_error="return")
+    refusals = {worker: a for worker, a in answers.items() if isinstance(a, Exception)}
+    if refusals:
+        worker = min(refusals)
+        raise BackendError(
+            f"{len(refusals)} of {len(answers)} worker(s), such as {worker}: {refusals[worker]}"
+        )
 
 
 def check_folder(client: Any, files: Files) -> None:

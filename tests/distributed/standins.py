@@ -30,7 +30,7 @@ kill -TERM -- -$(cat {folder}/pid-$1) 2> /dev/null
 echo $1 >> {folder}/cancelled
 """
 NVIDIA_SMI = """#!/bin/sh
-for number in {numbers}; do echo $number; done
+for number in {numbers}; do echo "$number, GPU-$number-5e3a"; done
 """
 
 

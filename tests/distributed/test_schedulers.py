@@ -15,6 +15,7 @@ from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, remote
 from tiledsim.scheduler.connect import choose_place
+from tiledsim.scheduler.launch import choose_backend
 
 Check = Callable[[Path, Summary], None]
 
@@ -230,6 +231,28 @@ def test_nothing_is_written_before_workers_are_known(tmp_path: Path, file: Path)
         said = refusal("run", file, "-o", store, "--quiet", "--scheduler-file", scheduler)
     assert "tiledsim 9.9.9" in said
     assert not store.exists()
+
+
+def test_workers_without_a_gpu(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workers are asked; this machine need not have one."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    store = tmp_path / "image.zarr"
+    with servers.scheduler_with_workers(tmp_path, 1) as scheduler:
+        said = refusal(
+            "run", file, "-o", store, "--quiet", "--scheduler-file", scheduler, "--backend", "cuda"
+        )
+    assert said.startswith("1 of 1 worker(s), such as tcp://127.0.0.1:")
+    assert "backend 'cuda' cannot be used" in said
+    assert not store.exists()
+
+
+def test_the_backend_of_workers_elsewhere() -> None:
+    place = choose_place(scheduler="tcp://a:1")
+    assert choose_backend(place, "auto", "float64") == "cpu"
+    assert choose_backend(place, "auto", "mixed") == "cuda"
+    assert choose_backend(place, "cuda", "float64") == "cuda"
+    with pytest.raises(BackendError, match="dtype must be one of"):
+        choose_backend(place, "cuda", "float16")
 
 
 def test_workers_that_do_not_see_the_folder(tmp_path: Path, file: Path) -> None:

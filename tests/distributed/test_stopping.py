@@ -107,7 +107,7 @@ def test_a_time_limit(tmp_path: Path, experiment: Path) -> None:
     minutes = 0.2
     started = time.monotonic()
     done = tiledsim("run", experiment, "-o", store, "--time-limit", str(minutes))
-    assert time.monotonic() - started < 60 * minutes
+    assert time.monotonic() - started < 60 * minutes + 10  # of a busy machine
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("tiledsim: error: stopped at the time limit")

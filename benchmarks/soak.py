@@ -1,10 +1,13 @@
 """Randomised fault runs: every one must end with the bytes and the summary of an undisturbed run.
 
-    python benchmarks/soak.py --runs 200 --seed 1
+    python benchmarks/soak.py --runs 200 --seed 1 --jobs 2
 
-A run is a client process with two worker processes.  The seed of a run chooses its faults and their
-moments; a run that was stopped by one is resumed until it finishes.  Prints a line a run, and exits
-with status 1 if any run differs; ``--only SEED`` repeats one.
+A run is a client process and two worker processes; half of the runs have a scheduler of their
+own, in a third.  The seed of a run chooses its fault, sometimes a second one, and their moments.  A
+run that a fault ended is resumed until it finishes; each time what it has recorded is read back.
+Prints a line a run and a table by kind of fault, which counts only faults that met a living run;
+exits with status 1 if any run differs.  ``--only SEED`` repeats one, ``--kind NAME`` keeps to one
+kind.
 """
 
 import argparse
@@ -17,19 +20,33 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
+from soak_worker import FAULTS_IN_TILES
 
-FAULTS = (
-    "kill a worker", "kill two workers", "kill the client", "interrupt the client",
-    "stop a worker", "failing tiles", "failing writes", "hanging writes", "kill inside a tile",
+HERE = Path(__file__).resolve()
+KINDS = (
+    "kill a worker", "kill two workers", "kill the scheduler", "kill the client",
+    "interrupt the client", "stop a worker past its TTL", "full disk", *FAULTS_IN_TILES,
 )  # fmt: skip
+OWN_SCHEDULER = ("kill the scheduler", "stop a worker past its TTL")
+NEVER_SECOND = ("full disk", "a tile that always raises", *OWN_SCHEDULER)
 TILES = 30
+TTL_SECONDS = 3
+DISK_MIB = 40
+SESSION_SECONDS = 150
 
 
-def child(store: str, orders: str) -> None:
-    """Render, or continue, one run in this process; its workers follow the orders."""
+def child(store: str, scheduler: str | None) -> None:
+    """Render, or continue, one run in this process; its workers follow the orders, if any."""
+    from tiledsim.errors import RunError
     from tiledsim.experiment import Experiment
     from tiledsim.scheduler import driver, run
 
@@ -40,202 +57,381 @@ def child(store: str, orders: str) -> None:
         detector={"size_px": (2200, 2700), "pixel_mm": 0.05},
         sampling={"oversample": 1},
     )
-    if orders:
-        import soak
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's background
+    disturbed = "TILEDSIM_SOAK_ORDERS" in os.environ
+    if disturbed:
+        import soak_worker
 
-        os.environ["TILEDSIM_SOAK_ORDERS"] = orders
-        driver.render_tiles = soak.disturbed_render_tiles
-    workers = 2 if orders else 1
-    run(experiment, store, workers=workers, threads=1, resume=Path(store).exists(), fsync=False)
-
-
-def disturbed_render_tiles(job, tiles):  # type: ignore[no-untyped-def]
-    """Do what a worker does, disturbed on chosen tiles as the orders say."""
-    from tiledsim.scheduler import store, worker
-
-    folder = Path(os.environ["TILEDSIM_SOAK_ORDERS"])
-
-    def ordered(what: str, index: int) -> bool:
-        """Take one order off; renaming is what makes it taken once."""
-        for order in folder.glob(f"{what}-{index}-*"):
-            try:
-                order.rename(folder / f"taken-{order.name}")
-            except FileNotFoundError:
-                continue
-            return True
-        return False
-
-    real_renderer, real_write = worker.renderer_of(job.backend, job.dtype), store.write_tile
-
-    class Disturbed:
-        def render(self, scene, tile):  # type: ignore[no-untyped-def]
-            index = numbers[tile]
-            time.sleep(0.05)
-            if ordered("raise", index):
-                raise ArithmeticError("told to fail")
-            pixels = real_renderer.render(scene, tile)
-            if ordered("die-before-write", index):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return pixels
-
-    def write(image, layout, tile, pixels, *, fsync):  # type: ignore[no-untyped-def]
-        index = numbers[tile]
-        if ordered("write-raise", index):
-            raise OSError(28, "No space left on device (told so)")
-        if ordered("write-hang", index):
-            time.sleep(2)
-        real_write(image, layout, tile, pixels, fsync=fsync)
-        if ordered("die-after-write", index):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    numbers = {job.layout.tile_at(index): index for index, _ in tiles}
-    kept = worker.renderer_of
-    worker.renderer_of, worker.store.write_tile = lambda backend, dtype: Disturbed(), write
+        driver.render_tiles = soak_worker.disturbed_render_tiles
+    where: dict[str, Any] = {"scheduler": scheduler} if scheduler else {"workers": 2, "threads": 1}
     try:
-        return worker.render_tiles(job, tiles)
+        run(experiment, store, resume=True, fsync=not disturbed, **where)
+    except RunError as error:
+        sys.exit(f"RunError: {error}")
+
+
+@dataclass
+class Run:
+    """One disturbed run: its places, its processes, and what came of its faults."""
+
+    seed: int
+    scratch: Path
+    faults: list[str]
+    draw: random.Random
+    met: Counter[str] = field(default_factory=Counter)
+    sessions: int = 0
+    wrong: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of this run is."""
+        return self.scratch / str(self.seed)
+
+    @property
+    def store(self) -> Path:
+        """The store, on a small disk of its own if that is to be full."""
+        return self.folder / "disk" / "image.zarr"
+
+    @property
+    def orders(self) -> Path:
+        """What the workers are told."""
+        return self.folder / "orders"
+
+    def environment(self) -> dict[str, str]:
+        """Environment of all processes of the run."""
+        path = os.pathsep.join((str(HERE.parent), str(HERE.parents[1])))
+        return os.environ | {
+            "PYTHONPATH": path, "TILEDSIM_SOAK_ORDERS": str(self.orders),
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL_SECONDS}s",
+            "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s",
+        }  # fmt: skip
+
+
+# -- processes ------------------------------------------------------------------------------------
+
+
+def end(process: psutil.Process) -> None:
+    """Kill a process that the soak started, and what it has started."""
+    with suppress(psutil.NoSuchProcess):
+        for one in (*process.children(recursive=True), process):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+@contextmanager
+def started(command: list[str], log: Path, environment: dict[str, str]) -> Iterator[Any]:
+    """Start a process with a log; kill it and its children in the end."""
+    with log.open("ab") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
+    handle = psutil.Process(process.pid)
+    try:
+        yield process
     finally:
-        worker.renderer_of, worker.store.write_tile = kept, real_write
+        end(handle)
+        process.wait()
 
 
-def image_hash(store: Path) -> str:
-    """Hash of all files of the image, names and bytes."""
-    hashed = hashlib.sha256()
-    for path in sorted(p for p in (store / "image").rglob("*") if p.is_file()):
-        hashed.update(str(path.relative_to(store)).encode() + path.read_bytes())
-    return hashed.hexdigest()
+@contextmanager
+def cluster(run: Run) -> Iterator[tuple[str | None, Any, list[psutil.Process]]]:
+    """Give a scheduler's address, its process, and workers' processes; nothing for a local one."""
+    if not run.draw.choice((True, False)) and not set(run.faults) & set(OWN_SCHEDULER):
+        yield None, None, []
+        return
+    file = run.folder / f"scheduler-{run.sessions}.json"
+    # A nanny would end a worker that is declared dead; it must come back and do no harm.
+    nanny = "--no-nanny" if set(run.faults) & set(OWN_SCHEDULER) else "--nanny"
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1",
+                 "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]  # fmt: skip
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file),
+              "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", nanny,
+              "--death-timeout", "20", "--local-directory", str(run.folder)]  # fmt: skip
+    environment, log = run.environment(), run.folder / "cluster.log"
+    with (
+        started(scheduler, log, environment) as first,
+        started(worker, log, environment) as a,
+        started(worker, log, environment) as b,
+    ):
+        deadline = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        yield address, first, [psutil.Process(a.pid), psutil.Process(b.pid)]
 
 
-def images(store: Path) -> object:
-    """The part of the summary that may not depend on what happened; tiles are counted in it."""
-    summary = json.loads((store / "zarr.json").read_text())["attributes"]["summary"]
-    return summary["images"], summary["photons"], summary["tiles"]
+def workers_of(parents: list[psutil.Process]) -> list[psutil.Process]:
+    """The worker processes: those that nannies have started, else the given ones."""
+    found = []
+    for parent in parents:
+        with suppress(psutil.Error):
+            children = parent.children(recursive=True)
+            found += [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+    return found or parents
 
 
-def start(store: Path, orders: Path | None) -> subprocess.Popen[str]:
-    """Start a client process."""
-    here = Path(__file__).resolve().parent
-    return subprocess.Popen(
-        [sys.executable, __file__, "--child", str(store), "--orders", str(orders or "")],
-        env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+# -- faults ---------------------------------------------------------------------------------------
 
 
-def workers_of(client: psutil.Process) -> list[psutil.Process]:
-    """The worker processes that a client's nannies have started."""
-    try:
-        children = client.children(recursive=True)
-        return [p for p in children if "spawn_main" in " ".join(p.cmdline())]
-    except psutil.Error:
-        return []
+def give_orders(run: Run) -> None:
+    """Write the orders of faults that happen inside tiles."""
+    for fault in run.faults:
+        for what in FAULTS_IN_TILES.get(fault, ()):
+            for tile in run.draw.sample(range(TILES), run.draw.randint(1, 3)):
+                for time_ in range(run.draw.randint(1, 2)):
+                    (run.orders / f"{what}-{tile}-{time_}").touch()
 
 
-def give_orders(draw: random.Random, fault: str, orders: Path) -> None:
-    """Write the orders of a fault that happens inside workers."""
-    kinds = {
-        "failing tiles": ("raise",), "failing writes": ("write-raise",),
-        "hanging writes": ("write-hang",), "kill inside a tile": ("die-before-write",
-                                                                  "die-after-write"),
-    }.get(fault, ())  # fmt: skip
-    for index in draw.sample(range(TILES), draw.randint(1, 3)) if kinds else ():
-        for time_ in range(draw.randint(1, 2)):
-            (orders / f"{draw.choice(kinds)}-{index}-{time_}").touch()
+def living(run: Run, client: subprocess.Popen[str]) -> bool:
+    """Whether a run still has something to lose."""
+    root = run.store / "zarr.json"
+    return client.poll() is None and not (root.exists() and '"summary"' in root.read_text())
 
 
-def disturb(draw: random.Random, fault: str, client: psutil.Process) -> None:
-    """Do a fault from outside, now."""
-    workers = workers_of(client)
-    draw.shuffle(workers)
-    try:
+def disturb(
+    run: Run, fault: str, client: subprocess.Popen[str], scheduler: Any, nodes: list[psutil.Process]
+) -> None:
+    """Do a fault from outside, now, and note whether it met a living run."""
+    process = psutil.Process(client.pid) if client.poll() is None else None
+    workers = workers_of(nodes or ([process] if process else []))
+    workers = [worker for worker in workers if worker != process]
+    run.draw.shuffle(workers)
+    alive = living(run, client)
+    with suppress(psutil.NoSuchProcess):
         match fault:
-            case "kill a worker":
-                for process in workers[:1]:
-                    process.kill()
-            case "kill two workers":
-                for process in workers[:2]:
-                    process.kill()
+            case "kill a worker" | "kill two workers":
+                wanted = workers[: 1 if fault == "kill a worker" else 2]
+                for worker in wanted:
+                    worker.kill()
+                alive = alive and len(wanted) == (1 if fault == "kill a worker" else 2)
+            case "kill the scheduler":
+                scheduler.kill()
             case "kill the client":
                 client.kill()
             case "interrupt the client":
                 client.send_signal(signal.SIGINT)
-            case "stop a worker":
-                for process in workers[:1]:
-                    process.suspend()
-                    time.sleep(draw.uniform(1, 3))
-                    process.resume()
-    except psutil.NoSuchProcess:
-        return  # it ended by itself before
+            case "stop a worker past its TTL":
+                stop(run, workers[0])
+                return
+            case "full disk":
+                fill(run.folder / "disk" / "filler")
+            case _:
+                return
+    run.met[fault] += alive
 
 
-def fault_run(seed: int, scratch: Path, expected: tuple[str, object]) -> tuple[bool, str]:
-    """Make one disturbed run; return whether it ended as the undisturbed one, and what happened."""
-    draw = random.Random(seed)
-    faults = draw.sample(FAULTS, draw.randint(1, 2))
-    store, orders = scratch / f"{seed}.zarr", scratch / f"{seed}.orders"
-    orders.mkdir()
-    for fault in faults:
-        give_orders(draw, fault, orders)
-    sessions, said = 0, ""
-    while sessions < 8:
-        sessions += 1
-        client = start(store, orders)
-        process = psutil.Process(client.pid)
-        if sessions == 1:
-            began = time.monotonic()
-            while not list((store / "run").glob("lease.json")) and time.monotonic() - began < 60:
-                time.sleep(0.02)
-            for fault in faults:
-                time.sleep(draw.uniform(0, 1.2))
-                disturb(draw, fault, process)
-        try:
-            _, said = client.communicate(timeout=120)
-        except subprocess.TimeoutExpired:
-            client.kill()
-            return False, f"{', '.join(faults)}: hung"
-        if client.returncode == 0:
+def stop(run: Run, worker: psutil.Process) -> None:
+    """Stop a worker until the scheduler has declared it dead, then let it go on."""
+    log = run.folder / "cluster.log"
+    worker.suspend()
+    deadline = time.monotonic() + 5 * TTL_SECONDS
+    while time.monotonic() < deadline:
+        if "failed to heartbeat" in log.read_text(errors="replace"):
+            run.met["stop a worker past its TTL"] += 1
             break
-    last = said.strip().splitlines()[-1:] or [""]
-    if client.returncode:
-        return False, f"{', '.join(faults)}: not finished after {sessions} sessions: {last[0]}"
-    taken = len(list(orders.glob("taken-*")))
-    same = (image_hash(store), images(store)) == expected
-    return same, f"{', '.join(faults)}: {sessions} sessions, {taken} orders taken"
+        time.sleep(0.1)
+    time.sleep(run.draw.uniform(0, 1))
+    worker.resume()
+
+
+def fill(filler: Path) -> None:
+    """Take all room that a disk still has."""
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(b"\0" * size)
+
+
+@contextmanager
+def disk(run: Run) -> Iterator[None]:
+    """Make the folder of the store; a small file system where it is to be full."""
+    place = run.folder / "disk"
+    place.mkdir()
+    small = "full disk" in run.faults
+    if small:
+        size = f"size={DISK_MIB}m"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        if small:
+            subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def why_no_mount(scratch: Path) -> str:
+    """Say why this machine gives no small disk; empty if it does."""
+    place = scratch / "trial"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "no mount command"
+    if made.returncode:
+        return made.stderr.strip() or "mount failed"
+    subprocess.run(["umount", place], check=True)
+    return ""
+
+
+# -- runs -----------------------------------------------------------------------------------------
+
+
+def outcome(store: Path) -> tuple[str, object]:
+    """Return a hash of the image's files, and the part of the summary that faults cannot touch."""
+    hashed = hashlib.sha256()
+    for path in sorted(p for p in (store / "image").rglob("*") if p.is_file()):
+        hashed.update(str(path.relative_to(store)).encode() + path.read_bytes())
+    summary = json.loads((store / "zarr.json").read_text())["attributes"]["summary"]
+    return hashed.hexdigest(), (summary["images"], summary["photons"], summary["tiles"])
+
+
+def false_records(store: Path) -> str:
+    """Name a tile that is recorded and not whole; empty if there is none."""
+    from tiledsim.errors import StoreError
+    from tiledsim.scheduler.files import LocalFiles
+    from tiledsim.scheduler.verify import find_damage, layout_of, read_records
+
+    files = LocalFiles(store)
+    try:
+        layout = layout_of(files)
+    except StoreError as error:
+        made = "does not exist" in str(error) or "never made whole" in str(error)
+        return "" if made else str(error)
+    try:
+        damage = find_damage(files, layout, read_records(files, layout))
+    except StoreError as error:
+        return str(error)
+    return str(damage[0]) if damage else ""
+
+
+def session(run: Run, address: str | None, scheduler: Any, nodes: list[psutil.Process]) -> int:
+    """Start a client, disturb it if it is the first, and return how it ended."""
+    command = [sys.executable, str(HERE), "--child", str(run.store)]
+    command += ["--scheduler", address] if address else []
+    said = run.folder / f"client-{run.sessions}.log"
+    with started(command, said, run.environment()) as client:
+        began = time.monotonic()
+        if run.sessions == 1:
+            early = run.draw.random() < 0.2
+            while not early and client.poll() is None and not (run.orders / "started").exists():
+                time.sleep(0.02)
+            for fault in run.faults:
+                time.sleep(run.draw.uniform(0, 4 if early else 1))
+                disturb(run, fault, client, scheduler, nodes)
+        try:
+            status = client.wait(timeout=SESSION_SECONDS - (time.monotonic() - began))
+        except subprocess.TimeoutExpired:
+            run.wrong = f"session {run.sessions} hung"
+            return -1
+    last = said.read_text(errors="replace").strip().splitlines()[-1:] or [""]
+    if run.sessions == 1 and "full disk" in run.faults:
+        filled = "No space left" in last[0]
+        run.met["full disk"] = int(filled)
+        if filled and not (status == 1 and "--resume" in last[0]):
+            run.wrong = f"full disk: status {status}: {last[0]}"
+    if status == 0 and run.sessions == 1:
+        run.met["interrupt the client"] = 0  # it came after the last tile
+    if status == 1 and "Error: " not in last[0]:
+        run.wrong = f"session {run.sessions}: {last[0]}"
+    return status
+
+
+def fault_run(run: Run, expected: tuple[str, object]) -> Run:
+    """Make one disturbed run, resumed until it finishes."""
+    run.orders.mkdir(parents=True)
+    give_orders(run)
+    with disk(run):
+        status = 1
+        while status != 0 and run.sessions < 8 and not run.wrong:
+            run.sessions += 1
+            with cluster(run) as (address, scheduler, nodes):
+                status = session(run, address, scheduler, nodes)
+            (run.folder / "disk" / "filler").unlink(missing_ok=True)
+            for order in run.orders.glob("raise_always-*"):
+                order.unlink()
+            run.wrong = run.wrong or false_records(run.store)
+        for fault in run.faults:
+            for what in FAULTS_IN_TILES.get(fault, ()):
+                run.met[fault] += any(run.orders.glob(f"taken-{what}-*"))
+        if not run.wrong and status != 0:
+            run.wrong = f"not finished after {run.sessions} sessions"
+        if not run.wrong and outcome(run.store) != expected:
+            run.wrong = "other bytes or another summary"
+    return run
+
+
+def plan_run(seed: int, scratch: Path, kinds: list[str]) -> Run:
+    """Choose the faults of a run by its seed; kinds take turns, so that each comes as often."""
+    draw = random.Random(seed)
+    faults = [kinds[seed % len(kinds)]]
+    others = [kind for kind in kinds if kind not in (*NEVER_SECOND, faults[0])]
+    if others and draw.random() < 0.4 and faults[0] not in NEVER_SECOND:
+        faults.append(draw.choice(others))
+    return Run(seed, scratch, faults, draw)
+
+
+def table(runs: list[Run]) -> str:
+    """Count faults by kind: how many were drawn, how many met a living run."""
+    lines = [f"{'fault':34}{'drawn':>7}{'met':>7}"]
+    for kind in KINDS:
+        drawn = sum(kind in run.faults for run in runs)
+        if drawn:
+            lines.append(f"{kind:34}{drawn:7}{sum(run.met[kind] > 0 for run in runs):7}")
+    return "\n".join(lines)
 
 
 def main() -> int:
     """Make the runs that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int)
+    parser.add_argument("--only", type=int, help="repeat the run of one seed")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="draw these faults only")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
     parser.add_argument("--seconds", type=float, help="start no run after so long")
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--orders", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--scheduler", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(arguments.child, arguments.orders)
+        child(arguments.child, arguments.scheduler)
         return 0
     seeds = range(arguments.seed, arguments.seed + arguments.runs)
     if arguments.only is not None:
         seeds = range(arguments.only, arguments.only + 1)
-    wrong, done, began = [], 0, time.monotonic()
+    kinds = list(arguments.kind or KINDS)
+    runs: list[Run] = []
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tiledsim-soak-") as folder:
         scratch = Path(folder)
-        undisturbed = start(scratch / "undisturbed.zarr", None)
-        _, said = undisturbed.communicate()
-        if undisturbed.returncode:
-            sys.exit(said)
-        expected = image_hash(scratch / "undisturbed.zarr"), images(scratch / "undisturbed.zarr")
-        for seed in seeds:
+        if "full disk" in kinds and (why := why_no_mount(scratch)):
+            print(f"full disk: left out, this machine gives no small disk: {why}")
+            kinds.remove("full disk")
+        undisturbed = scratch / "undisturbed.zarr"
+        environment = os.environ | {"PYTHONPATH": str(HERE.parents[1])}
+        command = [sys.executable, str(HERE), "--child", str(undisturbed)]
+        subprocess.run(command, env=environment, check=True)
+        expected = outcome(undisturbed)
+
+        def one(seed: int) -> None:
             if arguments.seconds and time.monotonic() - began > arguments.seconds:
-                break
-            same, what = fault_run(seed, scratch, expected)
-            done += 1
-            if not same:
-                wrong.append(seed)
-            print(f"seed {seed}: {'same' if same else 'DIFFERENT'}: {what}", flush=True)
+                return
+            run = fault_run(plan_run(seed, scratch, kinds), expected)
+            runs.append(run)
+            said = ", ".join(f"{f}: {'met' if run.met[f] else 'too late'}" for f in run.faults)
+            what = f"DIFFERENT: {run.wrong}" if run.wrong else "same"
+            print(f"seed {seed}: {what}: {said}; {run.sessions} sessions", flush=True)
+
+        pool = ThreadPoolExecutor(arguments.jobs)
+        try:
+            list(pool.map(one, seeds))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    wrong = sorted(run.seed for run in runs if run.wrong)
+    met = sum(any(run.met.values()) for run in runs)
+    print(table(runs))
     seconds = time.monotonic() - began
-    print(f"{done} runs in {seconds:.0f} s, {len(wrong)} wrong {wrong or ''}")
+    print(f"{len(runs)} runs in {seconds:.0f} s, the fault met {met} of them, {len(wrong)} wrong")
+    if wrong:
+        print(f"wrong seeds: {wrong}")
     return bool(wrong)
 
 

@@ -1,14 +1,10 @@
-"""The summary of a run, from the records of its tiles, in tile order; no pixel is read back."""
+"""The summary of a run: what is in it, as data and as text."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
 from tiledsim.scheduler.plan import human_seconds
-from tiledsim.scheduler.records import TileRecord
-from tiledsim.scheduler.tiles import Layout
 
 
 @dataclass(frozen=True)
@@ -32,17 +28,65 @@ class ImageSummary:
 
 @dataclass(frozen=True)
 class WorkerSummary:
-    """What one worker did."""
+    """What one worker did, in all sessions together, and how it spent its threads' time."""
 
     worker: str
     tiles: int
-    seconds: float
+    render_seconds: float
+    """Of all its threads together, as write_seconds."""
+    write_seconds: float
+    busy_share: float
+    """Rendering; with write_share and idle_share it makes 1."""
+    write_share: float
+    idle_share: float
+    """The rest of the time that its threads were there: waiting, statistics, transport."""
     steps_per_second: float
+    """While it rendered or wrote."""
+
+
+@dataclass(frozen=True)
+class SlowTile:
+    """One of the tiles that took longest, and why."""
+
+    index: int
+    shot: int
+    panel: int
+    slow_start: int
+    fast_start: int
+    seconds: float
+    """Rendering and writing."""
+    steps: int
+    attempts: int
+    """Over all sessions, the one that succeeded included."""
+    why: str
+    """In words, against the median of the tiles."""
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """One session of a run: a driver from its first task to its end, however it ended."""
+
+    number: int
+    """1 for the first."""
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    """Up to its last record."""
+    tiles: int
+    workers: int
+    """The most that were there at one time, as threads."""
+    threads: int
+    failed_attempts: int
+    lost_workers: int
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A finished run."""
+    """A finished run.
+
+    images, photons, scale, tiles and steps are the images' part, which no fault and no order of
+    events may change (:meth:`physical`); the rest is how the run went.
+    """
 
     images: tuple[ImageSummary, ...]
     photons: float
@@ -51,18 +95,35 @@ class Summary:
     tiles: int
     steps: int
     wall_seconds: float
-    """Of the last session, from the first task to the last record."""
+    """Σ over the sessions, each from its first task to its last record."""
     tile_seconds: tuple[float, float, float]
     """Smallest, median and largest."""
     tile_steps_per_second: tuple[float, float, float]
     steps_per_second: float
     parallel_efficiency: float
-    """Σ seconds of the session's tiles / (threads · wall)."""
+    """Σ seconds of the tiles / Σ seconds that threads were there."""
     workers: tuple[WorkerSummary, ...]
+    workers_count: int
+    """The most that were there at one time in any session, as threads."""
+    threads: int
+    attempts: int
+    """Those that gave a tile and those that failed; what was under way when a worker or a driver
+    was lost is in neither."""
+    failed_attempts: int
+    lost_workers: int
+    """Workers that left without being asked to."""
+    slowest: tuple[SlowTile, ...]
+    """The slowest first."""
+    sessions: tuple[SessionSummary, ...]
     retried: int
     """Tiles that took more than one attempt."""
     session_tiles: int
     """Tiles of the last session; the others were done before."""
+
+    def physical(self) -> dict[str, Any]:
+        """Return the images' part: the same for every way in which a run may come to its end."""
+        whole = self.to_json()
+        return {name: whole[name] for name in ("images", "photons", "scale", "tiles", "steps")}
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as plain data."""
@@ -74,6 +135,8 @@ class Summary:
         values = dict(data)
         values["images"] = tuple(ImageSummary(**image) for image in data["images"])
         values["workers"] = tuple(WorkerSummary(**worker) for worker in data["workers"])
+        values["slowest"] = tuple(SlowTile(**tile) for tile in data["slowest"])
+        values["sessions"] = tuple(SessionSummary(**session) for session in data["sessions"])
         values["tile_seconds"] = tuple(data["tile_seconds"])
         values["tile_steps_per_second"] = tuple(data["tile_steps_per_second"])
         return cls(**values)
@@ -94,108 +157,35 @@ class Summary:
         lines.append("  ".join(f"{name} {value:.8g}" for name, value in self.scale.items()))
         low, middle, high = self.tile_seconds
         lines.append(
-            f"{self.tiles:,} tiles, {self.session_tiles:,} of them in "
-            f"{human_seconds(self.wall_seconds)} ({self.steps_per_second:.4g} steps/s); a tile "
-            f"took {low:.3g} / {middle:.3g} / {high:.3g} s (min / median / max); "
-            f"parallel efficiency {100 * self.parallel_efficiency:.0f} %"
+            f"{self.tiles:,} tiles in {human_seconds(self.wall_seconds)} "
+            f"({self.steps_per_second:.4g} steps/s) on up to {self.workers_count:,} workers with "
+            f"{self.threads:,} threads; a tile took {low:.3g} / {middle:.3g} / {high:.3g} s (min / "
+            f"median / max); parallel efficiency {100 * self.parallel_efficiency:.0f} %"
         )
+        if len(self.sessions) > 1:
+            for part in self.sessions[-8:]:
+                lines.append(
+                    f"  session {part.number}, {part.started}: {part.tiles:,} tiles in "
+                    f"{human_seconds(part.seconds)}, {part.workers:,} workers"
+                )
         for worker in self.workers[:8]:
             lines.append(
-                f"  {worker.worker}: {worker.tiles:,} tiles, {worker.seconds:.3g} s, "
-                f"{worker.steps_per_second:.4g} steps/s"
+                f"  {worker.worker}: {worker.tiles:,} tiles, "
+                f"{worker.steps_per_second:.4g} steps/s, "
+                f"rendering {100 * worker.busy_share:.0f} %, writing "
+                f"{100 * worker.write_share:.0f} %, idle {100 * worker.idle_share:.0f} %"
             )
         if len(self.workers) > 8:
             lines.append(f"  … and {len(self.workers) - 8:,} more workers")
-        if self.retried:
-            lines.append(f"{self.retried:,} tiles took more than one attempt")
+        for tile in self.slowest[:3]:
+            lines.append(
+                f"  slow: shot {tile.shot} panel {tile.panel} slow {tile.slow_start} fast "
+                f"{tile.fast_start}: {tile.seconds:.3g} s, {tile.why}"
+            )
+        if self.failed_attempts or self.lost_workers:
+            lines.append(
+                f"{self.attempts:,} attempts, {self.failed_attempts:,} of them failed; "
+                f"{self.retried:,} tiles took more than one; {self.lost_workers:,} workers were "
+                "lost"
+            )
         return "\n".join(lines)
-
-
-def summarise(
-    layout: Layout, records: Mapping[int, TileRecord], *, scale: Mapping[str, float | int],
-    steps_per_pixel: int, session: Iterable[int], wall_seconds: float, threads: int,
-) -> Summary:  # fmt: skip
-    """Reduce the records of a run, complete or not, in tile order.
-
-    ``session`` are the tiles of the last session, which the speeds are about.
-    """
-    by_image: dict[tuple[int, int], list[TileRecord]] = {}
-    for index in sorted(records):
-        tile = layout.tile_at(index)
-        by_image.setdefault((tile.shot, tile.panel), []).append(records[index])
-    images = tuple(_image(shot, panel, part) for (shot, panel), part in by_image.items())
-    mine = [records[index] for index in sorted(session) if index in records]
-    seconds = [record.render_seconds + record.write_seconds for record in mine]
-    speeds = [
-        record.rendered * steps_per_pixel / max(spent, 1e-9)
-        for record, spent in zip(mine, seconds, strict=True)
-    ]
-    steps = sum(record.rendered for record in mine) * steps_per_pixel
-    return Summary(
-        images=images,
-        photons=math.fsum(image.photons for image in images),
-        scale=dict(scale) | _spans(records),
-        tiles=len(records),
-        steps=sum(record.rendered for record in records.values()) * steps_per_pixel,
-        wall_seconds=wall_seconds,
-        tile_seconds=_three(seconds),
-        tile_steps_per_second=_three(speeds),
-        steps_per_second=steps / wall_seconds if wall_seconds > 0 else 0.0,
-        parallel_efficiency=sum(seconds) / (threads * wall_seconds) if wall_seconds > 0 else 0.0,
-        workers=_workers(mine, steps_per_pixel),
-        retried=sum(record.attempt > 1 for record in records.values()),
-        session_tiles=len(mine),
-    )
-
-
-def _three(values: list[float]) -> tuple[float, float, float]:
-    return (min(values), median(values), max(values)) if values else (0.0, 0.0, 0.0)
-
-
-def _image(shot: int, panel: int, records: list[TileRecord]) -> ImageSummary:
-    inside = sum(record.inside for record in records)
-    rendered = sum(record.rendered for record in records)
-    photons = math.fsum(record.total for record in records)
-    mean = photons / max(rendered, 1)
-    # Σ(x − mean)² over the region from the spreads about each tile's own mean.
-    spread = math.fsum(
-        record.spread + record.inside * (record.total / record.inside - mean) ** 2
-        for record in records
-        if record.inside
-    )
-    peak = min(records, key=lambda r: (-r.maximum, r.maximum_slow, r.maximum_fast))
-    return ImageSummary(
-        shot=shot,
-        panel=panel,
-        maximum=peak.maximum,
-        maximum_slow=peak.maximum_slow,
-        maximum_fast=peak.maximum_fast,
-        photons=photons,
-        mean=mean,
-        rms=math.sqrt(math.fsum(r.total_sqr for r in records) / max(rendered - 1, 1)),
-        rmsd=math.sqrt(spread / max(inside - 1, 1)),
-        pixels=inside,
-        rendered=rendered,
-        masked=inside - rendered,
-    )
-
-
-def _spans(records: Mapping[int, TileRecord]) -> dict[str, float]:
-    spans: dict[str, float] = {}
-    for record in records.values():
-        for name, value in record.ranges.items():
-            pick = min if name.endswith("_min") else max
-            spans[name] = pick(spans.get(name, value), value)
-    return dict(sorted(spans.items()))
-
-
-def _workers(records: list[TileRecord], steps_per_pixel: int) -> tuple[WorkerSummary, ...]:
-    by_worker: dict[str, list[TileRecord]] = {}
-    for record in records:
-        by_worker.setdefault(record.worker, []).append(record)
-    summaries = []
-    for worker, part in sorted(by_worker.items()):
-        seconds = math.fsum(r.render_seconds + r.write_seconds for r in part)
-        steps = sum(r.rendered for r in part) * steps_per_pixel
-        summaries.append(WorkerSummary(worker, len(part), seconds, steps / max(seconds, 1e-9)))
-    return tuple(summaries)

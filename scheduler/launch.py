@@ -3,124 +3,192 @@
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tiledsim.build import build_scene
-from tiledsim.errors import RunError, StoreError
+from tiledsim.errors import BackendError, InputFileError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.scene import Scene
 from tiledsim.scheduler import store
-from tiledsim.scheduler.cluster import cores, local_client, remote_client, wait_for_workers
+from tiledsim.scheduler.batches import BATCH_SECONDS
+from tiledsim.scheduler.cluster import wait_for_workers
 from tiledsim.scheduler.columns import write_columns
-from tiledsim.scheduler.driver import BATCH_SECONDS, LARGEST_BATCH, Driver
-from tiledsim.scheduler.events import (
-    Callback,
-    RunFinished,
-    RunStarted,
-)
-from tiledsim.scheduler.files import Files, LocalFiles, open_files
-from tiledsim.scheduler.gather import Summary, summarise
+from tiledsim.scheduler.connect import Place, choose_place
+from tiledsim.scheduler.deadline import OVERTIME, Deadline
+from tiledsim.scheduler.driver import Driver
+from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
+from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files, why_not_made
+from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
+from tiledsim.scheduler.preflight import check_backend, check_folder, check_workers
+from tiledsim.scheduler.reduce import summarise
+from tiledsim.scheduler.remote import Tls
+from tiledsim.scheduler.report import check_report, performance_report
+from tiledsim.scheduler.slurm import ClusterConfig
 from tiledsim.scheduler.tiles import Layout, choose_layout
-from tiledsim.scheduler.verify import find_damage, layout_of
+from tiledsim.scheduler.verify import check_scene, find_damage, layout_of, read_records
 from tiledsim.scheduler.worker import SCENES, Job
+
+DTYPES = ("float64", "mixed")
 
 
 def run(
     experiment: Experiment, location: str | Path, *, client: Any = None,
-    scheduler: str | None = None, workers: int | None = None, threads: int | None = None,
+    scheduler: str | None = None, scheduler_file: str | Path | None = None,
+    cluster: str | None = None, cluster_config: str | Path | ClusterConfig | None = None,
+    gpus: str | None = None, tls: Tls | None = None,
+    workers: int | None = None, threads: int | None = None,
     tile: tuple[int, int] | None = None,
     backend: str = "auto", dtype: str = "float64", overwrite: bool = False, resume: bool = False,
     repair: bool = False, attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (),
+    time_limit_minutes: float | None = None, report: str | Path | None = None,
     command: str = "", scene: Scene | None = None,
 ) -> Summary:  # fmt: skip
     """Render all images of an experiment into a Zarr store and return the summary.
 
-    ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler; without
-    either, workers are started on this machine: one process with a thread a core, or ``workers``
-    processes with ``threads`` each.  ``tile`` (rows, cols) is rounded up to whole shards.
-    ``resume`` continues a run that was cut short; ``repair`` with it reads the finished tiles back
-    and renders those again that are damaged; ``overwrite`` deletes one.  ``fsync`` makes every
-    tile durable before it counts as done.
+    Where: ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler
+    and ``scheduler_file`` its file, with ``tls`` for its certificates.  Without them, workers are
+    started: on this machine (``cluster="local"``, the default) one process with a thread a core, or
+    ``workers`` processes with ``threads`` each; with ``cluster="cuda"`` or ``gpus`` ("all", "2",
+    "0,2") one process for each GPU; with ``cluster="slurm"`` jobs of ``cluster_config``.
+
+    ``tile`` (rows, cols) is rounded up to whole shards.  ``resume`` continues a run that was cut
+    short; ``repair`` with it reads the finished tiles back and renders those again that are
+    damaged; ``overwrite`` deletes one.  ``fsync`` makes every tile durable before it counts as
+    done.  After ``time_limit_minutes`` no tile is begun that would not be ready.  ``report`` is
+    the name of an HTML file for Dask's performance report.
 
     Raises ExperimentError, StoreError or BackendError before anything is written, and RunError
     for a run that could not be finished; what it did is kept for ``resume``.
     """
     if repair and not resume:
         raise StoreError("repair needs resume: it renders damaged tiles of a run again")
-    name, _ = choose_backend_name(backend, dtype)
+    deadline = None if time_limit_minutes is None else Deadline(time_limit_minutes)
+    place = choose_place(
+        client=client, scheduler=scheduler, scheduler_file=scheduler_file, cluster=cluster,
+        cluster_config=cluster_config, gpus=gpus, workers=workers, threads=threads, tls=tls,
+    )  # fmt: skip
+    name = choose_backend(place, backend, dtype)
+    if report is not None:
+        check_report(Path(report))
     scene = scene or build_scene(experiment)
-    layout = choose_layout(scene, tile)
     files = open_files(location)
-    there = store.exists(files)
-    if there and not (overwrite or resume):
-        raise StoreError(f"{files.url} exists; --overwrite it, --resume it or give another name")
-    if there and overwrite and not resume:
+
+    def find_kept() -> Layout | None:
+        """Return the layout of the run to continue, None where a store is to be made."""
+        if not store.exists(files):
+            return None
+        if resume:
+            return _check_same_run(files, scene, name, dtype, tile, repair=repair)
+        if not overwrite:
+            raise StoreError(
+                f"{files.url} exists; --overwrite it, --resume it or give another name"
+            )
         _check_deletable(files)
-    if resume and there:
-        layout = _check_same_run(files, scene, name, dtype, tile)
-        if "summary" in store.read_attributes(files) and not repair:
-            return load_summary(files)
-    local = client is None and scheduler is None
-    processes, each = workers_and_threads(workers, threads) if local else (1, 1)
-    plan = make_plan(scene, layout, workers=processes, threads=each, backend=name, dtype=dtype)
-    refuse_what_does_not_fit(plan, files, local=local)
-    connection: AbstractContextManager[Any]
-    if client is not None:
-        connection = nullcontext(client)
-    elif scheduler is not None:
-        connection = remote_client(scheduler)
-    else:
-        connection = local_client(processes, each)
-    with connection as connected:
-        if not (resume and there):
-            if there:
-                files.clear()
-            create_store(files, experiment, scene, layout, plan, command)
-        job = Job(files.url, scene.hash, layout, name, dtype, fsync)
-        with Lease(files) as lease:
-            if repair:
-                _drop_damaged(files, layout)
-                if "summary" in store.read_attributes(files):
-                    return load_summary(files)
-            return _session(connected, files, lease, job, scene, plan, attempts, tuple(callbacks))
+        return None
+
+    kept = find_kept()
+    if kept and "summary" in store.read_attributes(files) and not repair:
+        return load_summary(files)
+    layout = kept or choose_layout(scene, tile)
+    plan = make_plan(
+        scene, layout, workers=place.workers, threads=place.threads, backend=name, dtype=dtype
+    )
+    refuse_what_does_not_fit(plan, files, local=place.on_this_machine)
+    told = tuple(callbacks)
+    for callback in told:
+        callback(Connecting(place.kind, place.workers))
+    with place.connect(keys_folder=_folder_beside(files)) as connected:
+        there, in_all = wait_for_workers(connected)
+        if not place.on_this_machine:
+            check_workers(connected)
+            check_folder(connected, files)
+            check_backend(connected, name, dtype)
+            plan = make_plan(
+                scene, layout, workers=there, threads=max(1, in_all // there), backend=name,
+                dtype=dtype,
+            )  # fmt: skip
+        with performance_report(connected, report), Lease(files) as lease:
+            if find_kept() != kept:  # by another driver, before the lease was ours
+                raise StoreError(f"{files.url} has changed at this moment; try again")
+            if kept is None:
+                create_store(files, experiment, scene, layout, plan, command)
+            elif repair:
+                _repair(files, scene, layout)
+            if "summary" in store.read_attributes(files):
+                return load_summary(files)
+            job = Job(files.url, scene.hash, layout, name, dtype, fsync)
+            return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
 
 
-def _drop_damaged(files: Files, layout: Layout) -> None:
-    """Take back the records of damaged tiles, and the summary with them.  With the lease held."""
+def choose_backend(place: Place, backend: str, dtype: str) -> str:
+    """Resolve the backend for a place: GPUs that were asked for are used.
+
+    Of workers elsewhere nothing is known from here: ``auto`` is the CPU there, unless the precision
+    needs a GPU.  Raises BackendError for what does not go together or cannot be used here.
+    """
+    if place.has_gpus:
+        if backend == "cpu":
+            raise BackendError(
+                "--backend cpu on workers with GPUs; leave out --backend, or --gpus, --cluster "
+                "cuda and gpus_per_job"
+            )
+        backend = "cuda"
+    elif backend == "auto" and not place.on_this_machine:
+        backend = "cuda" if dtype == "mixed" else "cpu"
+    if backend == "cuda" and dtype in DTYPES and not place.on_this_machine:
+        return "cuda"
+    return choose_backend_name(backend, dtype)[0]
+
+
+def _folder_beside(files: Files) -> Path:
+    """A folder that this machine and the workers see: that of the store, or the home."""
+    if isinstance(files, LocalFiles) and files.folder.absolute().parent.is_dir():
+        return files.folder.absolute().parent
+    return Path.home()
+
+
+def _repair(files: Files, scene: Scene, layout: Layout) -> None:
+    """Put a damaged scene right, and take back the records of damaged tiles, and the summary with
+    them.  With the lease held.
+    """
+    try:
+        check_scene(files, scene.hash)
+    except InputFileError:
+        files.remove(f"{SCENES}/{scene.hash}/")
+        save_scene(files, scene)
     journal = Journal(files)
-    records = journal.read(layout.tiles)
-    damaged = {damage.index for damage in find_damage(files, layout, records)}
+    records = read_records(files, layout)
+    damaged = [damage.index for damage in find_damage(files, layout, records)]
     if damaged:
         store.remove_attribute(files, "summary")
-        journal.rewrite({i: record for i, record in records.items() if i not in damaged})
-
-
-def workers_and_threads(workers: int | None, threads: int | None) -> tuple[int, int]:
-    """Complete what the caller says of a local cluster: one process, a thread a core."""
-    processes = workers or 1
-    return processes, threads or max(1, cores() // processes)
+        journal.drop(damaged)
 
 
 def _check_deletable(files: Files) -> None:
     try:
         store.read_attributes(files)
     except StoreError as error:
-        empty = isinstance(files, LocalFiles) and files.folder.is_dir() and not store.exists(files)
-        if not empty:
-            raise StoreError(f"{error}; --overwrite deletes stores of tiledsim only") from None
+        raise StoreError(f"{error}; --overwrite deletes stores of tiledsim only") from None
+    if others := store.foreign(files):
+        raise StoreError(
+            f"{files.url} holds {others[0][:80]!r}, which is not of tiledsim; move it elsewhere "
+            "before --overwrite"
+        )
 
 
 def _check_same_run(
-    files: Files, scene: Scene, backend: str, dtype: str, tile: tuple[int, int] | None
-) -> Layout:
+    files: Files, scene: Scene, backend: str, dtype: str, tile: tuple[int, int] | None,
+    *, repair: bool,
+) -> Layout:  # fmt: skip
     """Return the layout of a store, or refuse to continue it with the first difference named."""
     about = store.read_attributes(files)
     layout = layout_of(files)
@@ -133,26 +201,32 @@ def _check_same_run(
         if kept[key] != value:
             what = "the experiment" if key == "scene_hash" else key
             raise StoreError(
-                f"{files.url} cannot be resumed: {what} differs ({kept[key]} in the store, {value} "
-                "now); resume with the same, or --overwrite"
+                f"{files.url} cannot be resumed: {what} differs ({str(kept[key])[:80]} in the "
+                f"store, {value} now); resume with the same, or --overwrite"
             )
     if layout.shape != scene.shape or (tile and choose_layout(scene, tile).tile != layout.tile):
         raise StoreError(
             f"{files.url} cannot be resumed: its tiles are {layout.tile[0]} x {layout.tile[1]}; "
             "leave --tile out or give the same"
         )
+    if repair:
+        return layout
+    try:
+        check_scene(files, scene.hash)
+    except InputFileError as error:
+        raise StoreError(
+            f"{files.url} cannot be resumed: {error}; --resume --repair puts it right"
+        ) from None
     return layout
 
 
 def create_store(
     files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan, command: str
 ) -> None:
-    """Make the store of a run, its scene beside the image."""
-    if isinstance(files, LocalFiles):
-        try:
-            files.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{files.url}: cannot be made: {error.strerror}") from None
+    """Make the store of a run, its scene beside the image; with the lease held.
+
+    Raises StoreError, or RunError for a full disk; what is half made then is made anew.
+    """
     attributes = {
         "experiment": experiment.to_toml(),
         "title": experiment.title,
@@ -169,8 +243,14 @@ def create_store(
         "command": command or " ".join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-    store.create(files, layout, "float32", experiment.detector.pixel_mm, attributes)
-    save_scene(files, scene)
+    try:
+        store.create(files, layout, "float32", experiment.detector.pixel_mm)
+        save_scene(files, scene)
+        store.publish(files, attributes)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise why_not_made(files, error) from None
 
 
 def save_scene(files: Files, scene: Scene) -> None:
@@ -199,49 +279,69 @@ def versions() -> dict[str, str]:
 
 def _session(
     client: Any, files: Files, lease: Lease, job: Job, scene: Scene, plan: Plan, attempts: int,
-    callbacks: tuple[Callback, ...],
+    callbacks: tuple[Callback, ...], deadline: Deadline | None,
 ) -> Summary:  # fmt: skip
-    store.sweep_partial_files(files)
     journal = Journal(files)
-    before = journal.read(job.layout.tiles)
-    to_do = [index for index in range(job.layout.tiles) if index not in before]
-    workers, threads = wait_for_workers(client) if to_do else (0, 1)
+    done = read_records(files, job.layout).done
+    store.sweep_partial_files(files)
+    before = int(np.count_nonzero(done))
+    workers = wait_for_workers(client)[0] if before < done.size else 0
     for callback in callbacks:
-        callback(RunStarted(plan, len(before), workers, client.dashboard_link))
+        callback(RunStarted(plan, before, workers, client.dashboard_link, job.layout.grid, done))
     guess = plan.seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
-    share = max(1, len(to_do) // (4 * threads))
     driver = Driver(
-        client, job, journal, lease, attempts=attempts, callbacks=callbacks,
-        first_batch=min(share, LARGEST_BATCH, int(BATCH_SECONDS / max(guess, 1e-6))),
+        client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,
+        first_batch=int(BATCH_SECONDS / max(guess, 1e-6)), deadline=deadline,
     )  # fmt: skip
     started = time.perf_counter()
     try:
-        driver.work_through(to_do, threads)
-    except (KeyboardInterrupt, RunError) as error:
-        done = len(before) + len(driver.records)
-        advice = f"{done:,} of {job.layout.tiles:,} tiles are done; --resume continues"
+        driver.work_through()
+    except (KeyboardInterrupt, RunError, OSError) as error:
+        advice = f"{before + driver.recorded:,} of {done.size:,} tiles are done; --resume continues"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped: {advice}") from None
-        raise RunError(f"{error}; {advice}") from None
-    seconds = time.perf_counter() - started
-    records = before | driver.records
+        raise RunError(f"{_what_failed(files, error)}; {advice}") from None
     for callback in callbacks:
-        callback(RunFinished(seconds, len(driver.failed)))
+        callback(RunFinished(time.perf_counter() - started, len(driver.failed)))
+    reached = before + driver.recorded
+    if deadline is not None and reached + len(driver.failed) < done.size:
+        raise RunError(
+            f"{OVERTIME}: {reached:,} of {done.size:,} tiles are done; --resume continues"
+        )
     if driver.failed:
         first = driver.failed[min(driver.failed)]
         raise RunError(
-            f"{len(driver.failed):,} of {job.layout.tiles:,} tiles failed {attempts} times, the "
+            f"{len(driver.failed):,} of {done.size:,} tiles failed {attempts} times, the "
             f"first at {job.layout.tile_at(first.index)}: {first.error}; the others are done, and "
             "--resume tries these again"
         )
+    records = journal.read(job.layout.tiles)
+    if not records.done.all():  # an object store may let an old write win over a new one
+        raise RunError(
+            f"{files.url}: the journal has {len(records):,} of {done.size:,} tiles, though all "
+            "were written to it; --resume renders the others again"
+        )
     summary = summarise(
-        job.layout, records, scale=scene.scale_factors(), steps_per_pixel=scene.steps_per_pixel,
-        session=driver.records, wall_seconds=seconds, threads=threads,
-    )  # fmt: skip
-    journal.rewrite(records)
-    write_columns(files, job.layout, records)
-    store.update_attributes(files, {"summary": summary.to_json()})
+        job.layout, records, scale=scene.scale_factors(), steps_per_pixel=scene.steps_per_pixel
+    )
+    try:
+        lease.renew()
+        store.sweep_partial_files(files)
+        write_columns(files, job.layout, records)
+        store.update_attributes(files, {"summary": summary.to_json()})
+    except OSError as error:
+        raise RunError(
+            f"{_what_failed(files, error)}; all tiles are done, but not the summary; --resume "
+            "makes it"
+        ) from None
     return summary
+
+
+def _what_failed(files: Files, error: Exception) -> str:
+    """Name what ended a run, for its last line."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{files.url}: {error.strerror}; free some room there"
+    return str(error)
 
 
 def load_summary(files: Files) -> Summary:
@@ -251,5 +351,7 @@ def load_summary(files: Files) -> Summary:
         raise StoreError(f"{files.url}: the run is not finished; tiledsim run --resume finishes it")
     try:
         return Summary.from_json(about["summary"])
-    except (KeyError, TypeError) as error:
-        raise StoreError(f"{files.url}: its summary is damaged: {error!r}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{files.url}: its summary is damaged, or of an earlier tiledsim: {error!r}"
+        ) from None

@@ -1,74 +1,162 @@
-"""The lease that keeps two drivers off one store."""
+"""The lease that keeps two drivers off one store.
 
+Leases are numbered keys.  A driver takes the number after the highest that is there, by a write
+that fails if somebody else has made it; so of all that see the same stale lease, one gets the next.
+It then looks again: if another lease is there than those that it found abandoned, it withdraws.
+"""
+
+import contextlib
 import json
 import os
+import re
 import socket
+import threading
 import time
 import uuid
+from dataclasses import asdict, dataclass
 from types import TracebackType
 
-from tiledsim.errors import StoreError
-from tiledsim.scheduler.files import Files
+import psutil
 
-KEY = "run/lease.json"
+from tiledsim.errors import StoreError
+from tiledsim.scheduler.files import Files, why_not_made
+
+PREFIX = "run/lease/"
+RENEW_SECONDS = 10.0
 STALE_SECONDS = 60.0
 """A lease that nobody renewed for so long belongs to a driver that is gone."""
+WATCH_SECONDS = 25.0
+"""How long a lease that seems stale is watched before it is taken: clocks of machines differ."""
 
 
-def _alive(pid: int) -> bool:
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease, as it says itself."""
+
+    host: str
+    pid: int
+    started: float
+    """When the process began, seconds since 1970; tells it from a later one of the same number."""
+    mark: str
+    renewed: float
+    """Seconds since 1970, by the holder's clock."""
+
+
+def _parse(data: bytes) -> Holder | None:
+    """Return what a lease says, None for one that says nothing sensible."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        values = json.loads(data)
+        return Holder(
+            str(values["host"]), int(values["pid"]), float(values["started"]), str(values["mark"]),
+            float(values["renewed"]),
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def leases(files: Files) -> dict[str, Holder | None]:
+    """Return the leases of a store by key, in the order of their numbers."""
+    found = {}
+    for name in files.names(PREFIX):
+        if re.fullmatch(r"\d{8}\.json", name) and (data := files.read(PREFIX + name)) is not None:
+            found[PREFIX + name] = _parse(data)
+    return found
+
+
+def _is_running(holder: Holder) -> bool:
+    """Whether a process of this machine is still the one that a lease names."""
+    try:
+        return bool(abs(psutil.Process(holder.pid).create_time() - holder.started) < 2.0)
+    except (psutil.NoSuchProcess, ValueError):
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True
 
 
 class Lease:
-    """Held by one driver at a time.  A context manager; renew it now and then."""
+    """Held by one driver at a time.  A context manager; a thread renews it meanwhile."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._mark = uuid.uuid4().hex
+        self._key = ""
         self._renewed = 0.0
+        self._mine = Holder(
+            socket.gethostname(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex, 0.0
+        )
+        self._lost = ""
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
 
     def _content(self) -> bytes:
-        self._renewed = time.time()
-        return json.dumps(
-            {"host": socket.gethostname(), "pid": os.getpid(), "mark": self._mark,
-             "renewed": self._renewed}
-        ).encode()  # fmt: skip
+        return json.dumps(asdict(self._mine) | {"renewed": time.time()}).encode()
 
     def __enter__(self) -> "Lease":
-        if self._files.create(KEY, self._content()):
-            return self
-        held = self._files.read(KEY)
+        abandoned = leases(self._files)
+        for key, holder in abandoned.items():
+            if not self._is_gone(key, holder):
+                raise self._refusal(holder)
+        last = max((int(key[len(PREFIX) : -5]) for key in abandoned), default=0)
+        key = f"{PREFIX}{last + 1:08d}.json"
         try:
-            other = json.loads(held or b"{}")
-            host, pid, renewed = other["host"], int(other["pid"]), float(other["renewed"])
-        except (ValueError, KeyError, TypeError):
-            host, pid, renewed = "unknown", -1, 0.0
-        here = host == socket.gethostname()
-        gone = not _alive(pid) if here and pid > 0 else time.time() - renewed > STALE_SECONDS
-        if not gone:
-            raise StoreError(
-                f"{self._files.url}: process {pid} on {host} is writing this store; wait for it, "
-                "or end it and try again"
-            )
-        self._files.delete(KEY)
-        if not self._files.create(KEY, self._content()):
+            taken = self._files.create(key, self._content())
+        except StoreError:
+            raise
+        except OSError as error:
+            raise why_not_made(self._files, error) from None
+        others = leases(self._files)
+        mine = others.pop(key, None)
+        if not taken or mine is None or any(abandoned.get(k, 0) != v for k, v in others.items()):
+            if taken:
+                self._files.delete(key)
             raise StoreError(f"{self._files.url}: another process took the store at this moment")
+        self._key, self._renewed = key, time.monotonic()
+        for old in abandoned:
+            self._files.delete(old)
+        threading.Thread(target=self._keep, name="lease", daemon=True).start()
         return self
 
+    def _is_gone(self, key: str, holder: Holder | None) -> bool:
+        if holder is None:  # not written by a driver: its writes are whole
+            return True
+        if holder.host == self._mine.host:
+            return not _is_running(holder)
+        if abs(time.time() - holder.renewed) < STALE_SECONDS:
+            return False
+        time.sleep(WATCH_SECONDS)
+        data = self._files.read(key)
+        return data is None or _parse(data) == holder
+
+    def _refusal(self, holder: Holder | None) -> StoreError:
+        who = f"process {holder.pid} on {holder.host}" if holder else "another process"
+        return StoreError(
+            f"{self._files.url}: {who} is writing this store; wait for it, or end it and try again"
+        )
+
+    def _keep(self) -> None:
+        """Renew the lease until it is given back or lost, however long tiles take."""
+        while not self._ended.wait(RENEW_SECONDS / 2) and not self._lost:
+            try:
+                self._renew()
+            except OSError:  # the store may be back before the lease is stale
+                continue
+
+    def _renew(self) -> None:
+        with self._lock:
+            if self._ended.is_set() or time.monotonic() - self._renewed < RENEW_SECONDS:
+                return
+            found = self._files.names(PREFIX)
+            if self._key.removeprefix(PREFIX) != max(found, default=""):
+                self._lost = "another process has taken this store over"
+                return
+            self._files.write(self._key, self._content(), durable=False)
+            self._renewed = time.monotonic()
+
     def renew(self) -> None:
-        """Say that this driver is still here; StoreError if another one has taken the store."""
-        if time.time() - self._renewed < STALE_SECONDS / 6:
-            return
-        held = self._files.read(KEY)
-        if held is None or json.loads(held).get("mark") != self._mark:
-            raise StoreError(f"{self._files.url}: another process has taken this store over")
-        self._files.write(KEY, self._content())
+        """Raise StoreError if another driver has taken the store; call it before writing to it."""
+        if time.monotonic() - self._renewed > 2 * RENEW_SECONDS:  # stopped, or the store was away
+            self._renew()
+        if self._lost:
+            raise StoreError(f"{self._files.url}: {self._lost}")
 
     def __exit__(
         self,
@@ -76,6 +164,6 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        held = self._files.read(KEY)
-        if held is not None and json.loads(held).get("mark") == self._mark:
-            self._files.delete(KEY)
+        self._ended.set()
+        with self._lock, contextlib.suppress(OSError):  # it may not hide how the run ended
+            self._files.delete(self._key)

@@ -1,7 +1,7 @@
 """What is kept of a tile once its pixels are written."""
 
 import zlib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,14 +22,6 @@ class Masked(Protocol):
 
     def tile_ranges(self, tile: Tile) -> dict[str, float]:
         """Spans of the corrections over the tile."""
-
-
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "<class 'int'>": int,
-    "<class 'float'>": (int, float),
-    "<class 'str'>": str,
-    "dict[str, float]": dict,
-}
 
 
 @dataclass(frozen=True)
@@ -57,21 +49,6 @@ class TileRecord:
     """Of the tile's bytes, little-endian, fast axis fastest."""
     ranges: dict[str, float] = field(default_factory=dict)
 
-    def to_row(self) -> list[Any]:
-        """Return the values in the order of the fields, for a journal."""
-        return list(asdict(self).values())
-
-    @classmethod
-    def from_row(cls, row: list[Any]) -> "TileRecord":
-        """Make a record of the values of :meth:`to_row`; ValueError if they do not fit."""
-        if not isinstance(row, list) or len(row) != len(fields(cls)):
-            raise ValueError(f"a tile record has {len(fields(cls))} values")
-        for value, column in zip(row, fields(cls), strict=True):
-            kind = _KINDS[str(column.type)]
-            if isinstance(value, bool) or not isinstance(value, kind):
-                raise ValueError(f"{column.name} of a tile record cannot be {value!r}")
-        return cls(*row)
-
 
 @dataclass(frozen=True)
 class TileFailure:
@@ -81,6 +58,8 @@ class TileFailure:
     attempt: int
     worker: str
     error: str
+    ends_the_run: bool = False
+    """Whether no other tile would fare better: the store is full or read-only."""
 
 
 def checksum(pixels: NDArray[Any]) -> int:

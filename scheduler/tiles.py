@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tiledsim.errors import ExperimentError
 from tiledsim.tile import Tile
 
@@ -64,6 +67,20 @@ class Layout:
             j * rows, min((j + 1) * rows, slow),
             i * cols, min((i + 1) * cols, fast),
         )  # fmt: skip
+
+    def places(self, indices: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Return the fields of :meth:`tile_at` for many tiles at once, each [tiles]."""
+        _, panels, down, across = self.grid
+        rest, i = np.divmod(indices, across)
+        rest, j = np.divmod(rest, down)
+        shot, panel = np.divmod(rest, panels)
+        _, _, slow, fast = self.shape
+        rows, cols = self.tile
+        return {
+            "shot": shot, "panel": panel,
+            "slow_start": j * rows, "slow_stop": np.minimum((j + 1) * rows, slow),
+            "fast_start": i * cols, "fast_stop": np.minimum((i + 1) * cols, fast),
+        }  # fmt: skip
 
     def shards_of(self, tile: Tile) -> Iterator[tuple[tuple[int, int, int, int], Tile]]:
         """Yield the shards of a tile: their index in the array, and the pixels they hold."""

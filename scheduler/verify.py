@@ -1,17 +1,19 @@
 """Is what a store holds what its records say, and what would be rendered again?"""
 
 import random
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tiledsim.errors import StoreError
+from tiledsim.errors import InputFileError, StoreError
 from tiledsim.scheduler import store
 from tiledsim.scheduler.files import Files, open_files
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.records import TileRecord, checksum
+from tiledsim.scheduler.table import Records
 from tiledsim.scheduler.tiles import Layout
 from tiledsim.scheduler.worker import renderer_of, scene_of
 from tiledsim.tile import Tile
@@ -67,12 +69,62 @@ class Verdict:
 
 
 def layout_of(files: Files) -> Layout:
-    """Return how a store is cut; StoreError where its attributes are damaged."""
+    """Return how a store is cut.
+
+    Raises StoreError where its attributes are damaged or contradict the image.
+    """
     try:
         cut = store.read_attributes(files)["layout"]
-        return Layout(**{key: tuple(value) for key, value in cut.items()})
+        layout = Layout(**{key: tuple(value) for key, value in cut.items()})
+        lengths = [len(value) for value in astuple(layout)]
+        numbers = [number for value in astuple(layout) for number in value]
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
+    whole = all(type(number) is int and number > 0 for number in numbers)
+    if lengths != [4, 2, 2, 2] or not whole or not _is_nested(layout):
+        raise StoreError(
+            f"{files.url}: its attributes are damaged: {str(cut)[:200]} is no layout of tiles"
+        )
+    store.open_image(files, layout)
+    return layout
+
+
+def _is_nested(layout: Layout) -> bool:
+    """Whether tiles are made of whole shards and shards of whole chunks."""
+    sizes = zip(layout.chunk, layout.shard, layout.tile, strict=True)
+    return all(shard % chunk == 0 and tile % shard == 0 for chunk, shard, tile in sizes)
+
+
+def read_records(files: Files, layout: Layout) -> Records:
+    """Return the records of a store by tile number.
+
+    Raises StoreError for a damaged journal, and for records that contradict the layout.
+    """
+    records = Journal(files).read(layout.tiles)
+    for rows in records.portions():
+        place = layout.places(rows["index"])
+        slow, fast = rows["maximum_slow"], rows["maximum_fast"]
+        pixels = (place["slow_stop"] - place["slow_start"]) * (
+            place["fast_stop"] - place["fast_start"]
+        )
+        sound = (place["slow_start"] <= slow) & (slow < place["slow_stop"])
+        sound &= (place["fast_start"] <= fast) & (fast < place["fast_stop"])
+        sound &= (rows["rendered"] <= rows["inside"]) & (rows["inside"] <= pixels)
+        if not sound.all():
+            tile = layout.tile_at(int(rows["index"][np.flatnonzero(~sound)[0]]))
+            raise StoreError(
+                f"{files.url}: the record of {tile} contradicts its place or size; the journal "
+                "does not belong to this store"
+            )
+    return records
+
+
+def check_scene(files: Files, scene_hash: str) -> None:
+    """Raise InputFileError where the scene of a store is missing, or not the one of its hash."""
+    if not re.fullmatch("[0-9a-f]{64}", scene_hash):
+        raise InputFileError(f"{files.url}: {scene_hash[:80]!r} is no hash of a scene")
+    scene_of.cache_clear()
+    scene_of(files.url, scene_hash)
 
 
 def find_damage(
@@ -111,15 +163,20 @@ def verify(location: str | Path, *, sample: int = 4, seed: int = 0) -> Verdict:
     files = open_files(location)
     about = store.read_attributes(files)
     layout = layout_of(files)
-    records = Journal(files).read(layout.tiles)
+    try:
+        scene_hash, backend, dtype = (str(about[key]) for key in ("scene_hash", "backend", "dtype"))
+    except KeyError as error:
+        raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
+    records = read_records(files, layout)
     damaged = list(find_damage(files, layout, records))
     wrong = {damage.index for damage in damaged}
     sound = [index for index in sorted(records) if index not in wrong]
     chosen = sorted(random.Random(seed).sample(sound, min(max(sample, 0), len(sound))))
     if chosen:
-        scene = scene_of(files.url, about["scene_hash"])
+        check_scene(files, scene_hash)
+        scene = scene_of(files.url, scene_hash)
         image = store.open_image(files)
-        renderer = renderer_of(about["backend"], about["dtype"])
+        renderer = renderer_of(backend, dtype)
         for index in chosen:
             tile = layout.tile_at(index)
             again = renderer.render(scene, tile).astype(image.dtype)

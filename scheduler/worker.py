@@ -4,9 +4,12 @@ Everything a task needs travels in it or is named by a hash; nothing comes from 
 configuration, and a worker that cannot honour a task fails instead of falling back.
 """
 
+import atexit
+import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.scheduler import store
-from tiledsim.scheduler.files import LocalFiles, open_files
+from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files
 from tiledsim.scheduler.records import TileFailure, TileRecord, measure
 from tiledsim.scheduler.tiles import Layout
 from tiledsim.tile import Tile
 
 SCENES = "run/scene"
+LONGEST_BATCH_SECONDS = 5.0
 
 
 class Renderer(Protocol):
@@ -53,17 +57,19 @@ def scene_of(location: str, scene_hash: str) -> Any:
     if isinstance(files, LocalFiles):
         return Scene.load(files.folder / SCENES, scene_hash)
     scratch = Path(tempfile.mkdtemp(prefix="tiledsim-scene-"))
-    for key in files.keys(f"{SCENES}/{scene_hash}/"):
-        target = scratch / Path(key).relative_to(SCENES)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(files.read(key) or b"")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    folder = f"{SCENES}/{scene_hash}/"
+    (scratch / scene_hash).mkdir()
+    for name in files.names(folder):
+        (scratch / scene_hash / name).write_bytes(files.read(folder + name) or b"")
     return Scene.load(scratch, scene_hash)
 
 
 @lru_cache(maxsize=4)
-def image_of(location: str) -> Any:
-    """Open the image of a store for writing."""
-    return store.open_image(open_files(location))
+def image_of(location: str) -> tuple[Files, Any]:
+    """Open a store and its image."""
+    files = open_files(location)
+    return files, store.open_image(files)
 
 
 @lru_cache(maxsize=2)
@@ -84,12 +90,19 @@ def worker_name() -> str:
         return socket.gethostname()
 
 
-def render_tiles(job: Job, tiles: list[tuple[int, int]]) -> list[TileRecord | TileFailure]:
+def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord | TileFailure]:
     """Render and write tiles, given as (number, attempt); one that fails does not harm the others.
 
-    Nothing is reported done that is not written.
+    Nothing is reported done that is not written.  Tiles may turn out much slower than those before
+    them: after LONGEST_BATCH_SECONDS what is done is returned, and the rest is left to the driver.
     """
-    return [_render_tile(job, index, attempt) for index, attempt in tiles]
+    results = []
+    latest = time.monotonic() + LONGEST_BATCH_SECONDS
+    for index, attempt in tiles:
+        results.append(_render_tile(job, index, attempt))
+        if time.monotonic() > latest:
+            break
+    return results
 
 
 def _render_tile(job: Job, index: int, attempt: int) -> TileRecord | TileFailure:
@@ -97,18 +110,19 @@ def _render_tile(job: Job, index: int, attempt: int) -> TileRecord | TileFailure
     name = worker_name()
     try:
         scene = scene_of(job.location, job.scene_hash)
-        image = image_of(job.location)
+        files, image = image_of(job.location)
         started = time.perf_counter()
         pixels = renderer_of(job.backend, job.dtype).render(scene, tile).astype(image.dtype)
         if not np.isfinite(pixels).all():
             raise FloatingPointError("a pixel is not a finite number; is the fluence too large?")
         rendered = time.perf_counter()
-        store.write_tile(image, job.layout, tile, pixels, fsync=job.fsync)
+        store.write_tile(files, image, job.layout, tile, pixels, fsync=job.fsync)
         written = time.perf_counter()
     except Exception as error:
         if getattr(error, "ends_the_process", False):
             raise
-        return TileFailure(index, attempt, name, f"{type(error).__name__}: {error}")
+        full = isinstance(error, OSError) and error.errno in NO_ROOM
+        return TileFailure(index, attempt, name, f"{type(error).__name__}: {error}", full)
     return measure(
         scene, tile, pixels, index=index, attempt=attempt, worker=name,
         render_seconds=rendered - started, write_seconds=written - rendered,

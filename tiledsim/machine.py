@@ -20,6 +20,8 @@ _NEEDED = ("numpy", "numba", "zarr", "dask", "distributed", "xarray", "pydantic"
 _OPTIONAL = {
     "obstore": "s3",
     "matplotlib": "plot",
+    "bokeh": "dashboard",
+    "dask-jobqueue": "slurm",
 }
 
 

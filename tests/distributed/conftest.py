@@ -9,6 +9,7 @@ import pytest
 
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.tiles import Layout
 
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -70,3 +71,20 @@ def same_as_undisturbed(
         assert summary.tiles == expected.tiles
 
     return check
+
+
+TinyTiles = Callable[[int], Experiment]
+
+
+@pytest.fixture
+def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> TinyTiles:
+    """Make an experiment that is cut into edge² tiles of one shard of 16 x 16 pixels."""
+    from tiledsim.scheduler import launch
+
+    def make(edge: int) -> Experiment:
+        size = 16 * edge
+        layout = Layout((1, 1, size, size), (16, 16), (16, 16), (16, 16))
+        monkeypatch.setattr(launch, "choose_layout", lambda scene, tile: layout)
+        return make_experiment(size_px=(size, size))
+
+    return make

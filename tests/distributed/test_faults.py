@@ -1,5 +1,6 @@
 """Runs in which things break: the bytes and the summary are those of the undisturbed run."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,16 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.distributed.conftest import TESTS
+from tests.distributed.journals import keep_first, parts_of, recorded
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler import Summary, files, run
 from tiledsim.scheduler.events import Event, TileFailed, TileRetried, TilesDone
+from tiledsim.scheduler.part import Part
 
 Check = Callable[[Path, Summary], None]
 
@@ -119,17 +124,15 @@ def test_the_client_is_ended_and_the_run_resumed(
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list((store / "run" / "journal").glob("*.jsonl")) and time.monotonic() < deadline:
+    while not list((store / "run" / "journal").glob("*.npz")) and time.monotonic() < deadline:
         time.sleep(0.05)
     client.send_signal(kind)
     _, said = client.communicate(timeout=60)
     if kind == signal.SIGINT:
         assert "--resume continues" in said
     (faults / "wait").unlink()
-    recorded = sum(
-        len(part.read_text().splitlines()) for part in (store / "run" / "journal").glob("*.jsonl")
-    )
-    assert 0 < recorded < 30
+    before = recorded(store)
+    assert 0 < before < 30
     rendered: list[int] = []
 
     def watch(event: Event) -> None:
@@ -138,7 +141,7 @@ def test_the_client_is_ended_and_the_run_resumed(
 
     summary = run(experiment, store, resume=True, callbacks=[watch])
     same_as_undisturbed(store, summary)
-    assert len(rendered) == 30 - recorded
+    assert len(rendered) == 30 - before
 
 
 def test_the_scheduler_is_closed_and_the_run_resumed(
@@ -161,12 +164,122 @@ def test_the_scheduler_is_closed_and_the_run_resumed(
     same_as_undisturbed(store, run(experiment, store, resume=True))
 
 
+def break_writes(
+    monkeypatch: pytest.MonkeyPatch, part: str, fault: Callable[[], None], times: int
+) -> None:
+    """Let a fault happen in the first writes of keys with ``part`` in their path."""
+    from tiledsim.scheduler.files import LocalFiles
+
+    real, left = LocalFiles._complete, [times]
+
+    def complete(target: Path, data: bytes, *, durable: bool) -> Path:
+        if part in str(target) and left[0] > 0:
+            left[0] -= 1
+            fault()
+        return real(target, data, durable=durable)
+
+    monkeypatch.setattr(LocalFiles, "_complete", staticmethod(complete))
+
+
+def no_room() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_write_that_hangs_is_given_up_and_may_come_late(
+    tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(files, "ANSWER_SECONDS", 2.0)
+    break_writes(monkeypatch, "image/c/0/0/4/2", lambda: time.sleep(5), 1)
+    reasons: list[str] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, TileRetried):
+            reasons.append(event.reason)
+
+    summary = run(experiment, tmp_path / "image.zarr", callbacks=[watch], fsync=False)
+    assert len(reasons) == 1
+    assert all("the store did not answer within" in reason for reason in reasons)
+    time.sleep(5)
+    same_as_undisturbed(tmp_path / "image.zarr", summary)
+
+
+def test_a_journal_that_hangs_ends_the_run(
+    tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(files, "ANSWER_SECONDS", 2.0)
+    break_writes(monkeypatch, "/run/journal/", lambda: time.sleep(5), 1)
+    with pytest.raises(
+        RunError, match=r"did not answer within .* 0 of 30 tiles are done; --resume"
+    ):
+        run(experiment, tmp_path / "image.zarr", fsync=False)
+    summary = run(experiment, tmp_path / "image.zarr", resume=True, fsync=False)
+    time.sleep(4)
+    same_as_undisturbed(tmp_path / "image.zarr", summary)
+
+
+@pytest.mark.parametrize(
+    "part", ["image/c/0/0/3/", "run/journal/", "tiles/", "image.zarr/zarr.json"]
+)
+def test_a_full_disk(
+    tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check, part: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Whatever finds no room, the run ends with one line; what was recorded is kept."""
+    from zarr.storage import LocalStore
+
+    store = tmp_path / "image.zarr"
+    with monkeypatch.context() as full:
+        break_writes(full, part, no_room, 1000)
+        real_set = LocalStore.set
+
+        async def set_(self: LocalStore, key: str, *rest: Any, **named: Any) -> None:
+            if part in f"image.zarr/{key}":
+                no_room()
+            await real_set(self, key, *rest, **named)
+
+        full.setattr(LocalStore, "set", set_)
+        with pytest.raises(RunError, match="No space left on device") as caught:
+            run(experiment, store, fsync=False)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert "free some room" in said
+    assert "--resume" in said
+    assert not list(store.rglob("*.partial"))
+    same_as_undisturbed(store, run(experiment, store, resume=True, fsync=False))
+
+
+@pytest.mark.parametrize("step", ["clear", "create", "save_scene", "publish"])
+def test_the_making_of_a_store_is_cut_short(
+    tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check, step: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What is half made, or half replaced, is no store; it is made anew without being asked."""
+    from tiledsim.scheduler import launch, store
+
+    place = tmp_path / "image.zarr"
+    run(experiment.replace(sampling={"oversample": 2}), place, fsync=False)
+    where: Any = launch if step == "save_scene" else store
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        if step == "clear":  # in its middle
+            killed.setattr(files.LocalFiles, "remove", cut)
+        else:
+            killed.setattr(where, step, cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(experiment, place, overwrite=True)
+    same_as_undisturbed(place, run(experiment, place, overwrite=step == "create", fsync=False))
+
+
 def cut_short(store: Path, keep: int) -> None:
     """Make a finished store one of a run that recorded its first tiles only."""
     about = (store / "zarr.json").read_text()
     (store / "zarr.json").write_text(about.replace('"summary"', '"former_summary"'))
-    (part,) = (store / "run" / "journal").glob("*.jsonl")
-    part.write_text("".join(part.read_text().splitlines(keepends=True)[:keep]))
+    keep_first(store, keep)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "garbage"])
@@ -195,10 +308,18 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, experiment: Experiment) ->
     store = tmp_path / "image.zarr"
     run(experiment, store)
     cut_short(store, keep=10)
-    (part,) = (store / "run" / "journal").glob("*.jsonl")
-    part.write_text(part.read_text().replace("[3,", "[3000,"))
+    (path,) = parts_of(store)
+    part = Part.decode(path.read_bytes())
+    strange = part.rows.copy()
+    strange["index"][3] = 3000
+    path.write_bytes(replace(part, rows=strange).encode())
     with pytest.raises(StoreError, match="does not belong to this store"):
         run(experiment, store, resume=True)
-    part.write_text("[1, 2\n")
-    with pytest.raises(StoreError, match="the journal is damaged"):
+    whole = part.encode()
+    for damaged in (b"", whole[:-30], b"[1, 2\n", whole.replace(b"(10,)", b"(1e,)")):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match="the journal is damaged"):
+            run(experiment, store, resume=True)
+    path.rename(path.with_name("00000000.jsonl"))
+    with pytest.raises(StoreError, match="written by an earlier tiledsim"):
         run(experiment, store, resume=True)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import xarray
 
-from tests.distributed.conftest import image_bytes, make_experiment
+from tests.distributed.conftest import TinyTiles, image_bytes, make_experiment
 from tiledsim import simulate
 from tiledsim.errors import BackendError, ExperimentError, StoreError
 from tiledsim.experiment import Experiment
@@ -134,9 +134,9 @@ def test_a_scheduler_elsewhere(tmp_path: Path, same_as_undisturbed: Check,
 def test_a_scheduler_that_does_not_answer(
     tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tiledsim.scheduler import cluster
+    from tiledsim.scheduler import remote
 
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(remote, "CONNECT_SECONDS", 1)
     with pytest.raises(BackendError, match="does not answer"):
         run(experiment, tmp_path / "image.zarr", scheduler="tcp://127.0.0.1:1")
     assert not (tmp_path / "image.zarr").exists()
@@ -195,3 +195,11 @@ def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
         run(make_experiment(size_px=(90_000, 90_000)), tmp_path / "image.zarr",
             tile=(90_000, 90_000))  # fmt: skip
     assert not (tmp_path / "image.zarr").exists()
+
+
+def test_workers_lose_none_of_ten_thousand_tiles(tmp_path: Path, tiny_tiles: TinyTiles) -> None:
+    experiment = tiny_tiles(100)
+    summary = run(experiment, tmp_path / "image.zarr", workers=2, threads=2, fsync=False)
+    assert summary.tiles == 10_000
+    stored = open_store(tmp_path / "image.zarr")["image"].values
+    np.testing.assert_array_equal(stored, simulate(experiment).astype(np.float32))

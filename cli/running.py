@@ -18,8 +18,8 @@ WorkersOption = Annotated[
     int | None,
     typer.Option(
         "--workers", min=1, metavar="N",
-        help="Worker processes on this machine, or of all SLURM jobs.  Without it, one process here "
-        "with a thread a core.",
+        help="Worker processes on this machine, or of all SLURM jobs.  Without it, one process "
+        "here with a thread a core.",
     ),
 ]  # fmt: skip
 ThreadsOption = Annotated[
@@ -99,7 +99,13 @@ TileOption = Annotated[
     ),
 ]  # fmt: skip
 BackendOption = Annotated[
-    str, typer.Option("--backend", metavar="auto|cpu|cuda", help="The kernel that renders.")
+    str,
+    typer.Option(
+        "--backend",
+        metavar="auto|cpu|cuda|any",
+        help="The kernel that renders: auto takes CUDA where it can be used; any lets each "
+        "worker take what it has.",
+    ),
 ]
 DtypeOption = Annotated[
     str,

@@ -1,13 +1,18 @@
 """Instructions a step of the CUDA kernel, counted in its machine code, and what they bound.
 
     pip install nvidia-cuda-nvdisasm && python benchmarks/instructions.py [--architecture sm_90]
+    python benchmarks/instructions.py --sweep 300
 
 Needs no GPU: NVRTC compiles, nvdisasm shows the machine code, and the innermost loop is counted.
 The bounds are those of an H200 (132 multiprocessors at 1.98 GHz, 128 instructions and 64 of float64
 a cycle each): what the issue slots and the float64 units allow if nothing else ever waits.
+
+With --sweep, drawn combinations of options are compiled for three architectures, and those named
+that keep something in memory for want of registers.
 """
 
 import argparse
+import random
 import re
 import shutil
 import subprocess
@@ -21,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.gpu.nvrtc import compile_for
 from tiledsim.kernels.cuda_params import parameter_layout
-from tiledsim.kernels.cuda_source import Specialisation, render_source
+from tiledsim.kernels.cuda_source import Specialisation, occupancy, render_source
 
 CYCLES = 132 * 1.98e9
 ISSUED, DOUBLE = 128, 64
@@ -84,11 +89,59 @@ def innermost_loop(code: bytes) -> list[str]:
     return [words.split()[0].split(".")[0] for words in bare]
 
 
+def drawn(rng: random.Random) -> Specialisation:
+    """Draw options as scenes combine them; pixels and blocks are those that specialise() takes."""
+
+    def maybe(share: float = 0.4) -> bool:
+        return rng.random() < share
+
+    shape = rng.choice(("SQUARE", "ROUND", "GAUSS", "TOPHAT"))
+    factors = rng.choice(("UNIFORM", "NEAREST", "TRICUBIC"))
+    polarization = rng.choice(("NONE", "PLAIN", "LINEAR"))
+    absorbing, curved, cut = maybe(), maybe(0.2), maybe(0.2)
+    ways = ("OWN", "FIRST", "RUNNING") if maybe(0.15) else ("OWN", "FIRST")
+    thick = rng.choice(ways) if absorbing else "OWN"
+    polar = rng.choice(ways) if polarization != "NONE" else "OWN"
+    omega = rng.choice(ways)
+    running = "RUNNING" in (thick, polar, omega)
+    spectrum = maybe() and not running and not cut
+    mixed = maybe() and not running and shape != "TOPHAT"
+    several, water = maybe(), maybe()
+    pixels, blocks = occupancy(
+        shape, factors, mixed=mixed, curved=curved, spectrum=spectrum, several=several, water=water
+    )
+    return Specialisation(
+        shape=shape, factors=factors, mixed=mixed, polarization=polarization, thick=thick,
+        polar=polar, omega=omega, curved=curved, point_pixel=maybe(), absorbing=absorbing,
+        layers=absorbing and maybe(), subpixels=maybe(), directions=several, spectrum=spectrum,
+        weighted=spectrum and maybe(), cut=cut, water=water, skip_dark=running and maybe(),
+        pixels=pixels, blocks=blocks,
+    )  # fmt: skip
+
+
+def sweep(count: int) -> None:
+    """Print which of so many combinations spill."""
+    rng, spilling = random.Random(1), 0
+    for _ in range(count):
+        special = drawn(rng)
+        text = render_source(special, parameter_layout(special.mixed))
+        for architecture in ("sm_75", "sm_90", "sm_100"):
+            compiled = compile_for(text, architecture)
+            if compiled.spill_bytes or compiled.stack_bytes:
+                spilling += 1
+                print(f"{architecture}: {compiled.spill_bytes} bytes spilled: {special}")
+    print(f"{spilling} of {3 * count} spill")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--architecture", default="sm_90")
+    parser.add_argument("--sweep", type=int, metavar="N")
     options = parser.parse_args()
+    if options.sweep:
+        sweep(options.sweep)
+        return
     print(f"{'kernel':24} {'registers':>9} {'all':>6} {'float64':>7} {'float32':>7} bound Gsteps/s")
     for name, special in KERNELS.items():
         compiled = compile_for(

@@ -1,6 +1,6 @@
 """What mixed precision costs in accuracy, by the size of the crystal.
 
-    python benchmarks/precision.py [--device gpu|shim]
+    python benchmarks/precision.py [--device gpu|shim] [--random N]
 
 A crystal of N cells along each axis, 0.7 Å, 200 mosaic domains of 0.2° x 5 φ steps of 0.1°, on
 256 x 256 pixels of 0.1 mm at 200 mm.  Compared with the CPU kernel in float64: "local": the largest
@@ -9,6 +9,9 @@ image's; "pixel": the largest relative error of the pixels above 1e-6 of the ima
 that of the sum of all.  Without a GPU the kernel's text runs on this processor, built by g++.
 Images
 without a spot, as `gauss` gives for large crystals, are left out.
+
+With --random, N crystals of 1 to 50 cells with drawn cells, orientations, fudge factors and
+mosaics, and the worst "pixel" of each shape.
 """
 
 import argparse
@@ -44,10 +47,49 @@ def experiment(cells: int, shape: str) -> Experiment:
     )  # fmt: skip
 
 
+def drawn(rng: np.random.Generator, shape: str) -> Experiment:
+    """Draw a small crystal on a small detector."""
+    return Experiment.model_validate(
+        {
+            "beam": {"wavelength_A": rng.uniform(0.7, 3)},
+            "crystal": {"cell_A_deg": (*rng.uniform(20, 120, 3), *rng.uniform(75, 105, 3)),
+                        "misset_deg": rng.uniform(-180, 180, 3).tolist(),
+                        "cells": rng.integers(1, 51, 3).tolist(), "shape": shape,
+                        "fudge": rng.uniform(0.5, 2),
+                        "mosaic": {"spread_deg": rng.uniform(0, 1),
+                                   "domains": int(rng.integers(1, 3))}},
+            "structure_factors": {"default_F": 100},
+            "detector": {"size_px": (128, 64), "pixel_mm": 0.1,
+                         "distance_mm": rng.uniform(50, 300)},
+        }
+    )  # fmt: skip
+
+
+def pixel_error(image: np.ndarray, exact: np.ndarray) -> float:
+    """Largest relative error of the pixels above 1e-6 of the maximum."""
+    bright = exact > 1e-6 * exact.max()
+    return float((np.abs(image - exact)[bright] / exact[bright]).max())
+
+
+def random_crystals(backend: CudaBackend, count: int) -> None:
+    """Print the worst pixel of each shape."""
+    rng = np.random.default_rng(1)
+    for shape in ("square", "round", "gauss"):
+        worst, seen = 0.0, 0
+        for _ in range(count):
+            scene = build_scene(drawn(rng, shape))
+            tile = Tile(0, 0, 0, 64, 0, 128)
+            exact = get_backend("cpu").render(scene, tile)
+            if exact.max() >= 1.0:
+                worst, seen = max(worst, pixel_error(backend.render(scene, tile), exact)), seen + 1
+        print(f"{shape:8} {seen:6} crystals, worst pixel {worst:.1e}", flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=("gpu", "shim"), default="shim")
+    parser.add_argument("--random", type=int, metavar="N")
     options = parser.parse_args()
     if options.device == "gpu":
         backend = CudaBackend("mixed")
@@ -55,6 +97,9 @@ def main() -> None:
         from tests.gpu.shim_device import ShimDevice
 
         backend = CudaBackend("mixed", ShimDevice())
+    if options.random:
+        random_crystals(backend, options.random)
+        return
     print(f"{'shape':8} {'N':>6} {'local':>9} {'pixel':>9} {'sum':>9}")
     for shape in ("square", "round", "gauss"):
         for cells in SIZES:
@@ -66,9 +111,8 @@ def main() -> None:
             around = windows.max(axis=(2, 3))
             if exact.max() < 1.0:
                 continue
-            lit, bright = around > 1e-20 * exact.max(), exact > 1e-6 * exact.max()
-            local = (error[lit] / around[lit]).max()
-            pixel = (error[bright] / exact[bright]).max()
+            lit = around > 1e-20 * exact.max()
+            local, pixel = (error[lit] / around[lit]).max(), pixel_error(image, exact)
             total = abs(image.sum() / exact.sum() - 1)
             print(f"{shape:8} {cells:6} {local:9.1e} {pixel:9.1e} {total:9.1e}", flush=True)
 

@@ -102,15 +102,14 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
     factors = "UNIFORM" if scene.uniform_F else "TRICUBIC" if interpolate else "NEAREST"
     several = len(first) > 2 if spectrum else scene.sources > 1
     drop = scene.water > 0.0 and not scene.water_twice
-    # What needs many registers a pixel leaves none for four pixels, or for four blocks.
-    crowded = factors == "TRICUBIC" or scene.curved
-    pixels = 2 if not mixed or crowded or scene.crystal_shape == "round" else 4
-    blocks = (
-        3 if crowded or (several and (spectrum or pixels == 4)) or (drop and pixels == 4) else 4
-    )
+    shape = scene.crystal_shape.upper()
+    pixels, blocks = occupancy(
+        shape, factors, mixed=mixed, curved=scene.curved, spectrum=spectrum, several=several,
+        water=drop,
+    )  # fmt: skip
     kahn = "PLAIN" if scene.polarization == 0.0 else "LINEAR"
     return Specialisation(
-        shape=scene.crystal_shape.upper(),
+        shape=shape,
         factors=factors,
         mixed=mixed,
         polarization=kahn if scene.polarized else "NONE",
@@ -131,6 +130,22 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
         pixels=pixels,
         blocks=blocks,
     )
+
+
+def occupancy(
+    shape: str, factors: str, *, mixed: bool, curved: bool, spectrum: bool, several: bool,
+    water: bool,
+) -> tuple[int, int]:  # fmt: skip
+    """Choose pixels a thread and blocks a multiprocessor, so that the registers suffice.
+
+    ``several``: whether rays come from several directions.  benchmarks/LOG.md has the reasons.
+    """
+    tricubic, round_ = factors == "TRICUBIC", shape == "ROUND"
+    pixels = 2 if not mixed or tricubic or curved or round_ else 4
+    if tricubic and round_:
+        return pixels, 2
+    held = (several and spectrum) or (pixels == 4 and (several or water))
+    return pixels, 3 if tricubic or curved or held else 4
 
 
 def direction_starts(scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

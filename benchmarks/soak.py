@@ -145,7 +145,7 @@ def cluster(run: Run) -> Iterator[tuple[str | None, Any, list[psutil.Process]]]:
                  "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]  # fmt: skip
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file),
               "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", nanny,
-              "--death-timeout", "20", "--local-directory", str(run.folder)]  # fmt: skip
+              "--death-timeout", "120", "--local-directory", str(run.folder)]  # fmt: skip
     environment, log = run.environment(), run.folder / "cluster.log"
     with (
         started(scheduler, log, environment) as first,

@@ -4,6 +4,8 @@ Commands live in modules of their own and import what they need when they run, s
 is there at once.
 """
 
+import contextlib
+import multiprocessing.util
 import os
 import sys
 import traceback
@@ -23,6 +25,7 @@ from tiledsim.cli import (
     summary,
     trace,
     verify,
+    watch,
 )
 from tiledsim.cli.running import RunStoppedError
 from tiledsim.errors import RunError, TiledsimError
@@ -38,7 +41,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, nanobragg, plan, summary, verify, describe, convert, trace, compare, doctor):
+for module in (
+    run, watch, nanobragg, plan, summary, verify, describe, convert, trace, compare, doctor,
+):  # fmt: skip
     module.register(app)
 
 
@@ -72,14 +77,17 @@ def main() -> NoReturn:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"]
+    stopped = False
     try:
         status = app(args=arguments, prog_name="tiledsim", standalone_mode=False)
     except RunStoppedError as stop:
         _complain(str(stop), debug)
-        status = INTERRUPTED
+        status = stop.status
+        stopped = True
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted", debug)
         status = INTERRUPTED
+        stopped = True
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         status = FAILED
@@ -97,11 +105,14 @@ def main() -> NoReturn:
         else:
             _complain(usage().replace("\n", " "), debug)
             status = BAD_INPUT
-    if status == INTERRUPTED:
-        # Threads may be deep in a tile; what they have not written yet nobody waits for.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+    if stopped:
+        # Threads may be deep in a tile; what they have not written yet nobody waits for.  What
+        # processes shared is given back, or Python would complain of it after our last line.
+        multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
+        with contextlib.suppress(ValueError, OSError):  # closed by whoever read it
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
     sys.exit(status if isinstance(status, int) else 0)
 
 

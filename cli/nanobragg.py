@@ -19,14 +19,23 @@ from tiledsim.cli.options import (
 )
 from tiledsim.cli.running import (
     BackendOption,
+    ClusterConfigOption,
+    ClusterOption,
     DtypeOption,
+    GpusOption,
     OverwriteOption,
     QuietOption,
+    ReportOption,
     ResumeOption,
     RunStoppedError,
+    SchedulerFileOption,
     SchedulerOption,
     ThreadsOption,
     TileOption,
+    TimeLimitOption,
+    TlsCaFileOption,
+    TlsCertOption,
+    TlsKeyOption,
     WorkersOption,
     announce,
     execute,
@@ -52,12 +61,21 @@ def nanobragg(
     ] = None,
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
+    gpus: GpusOption = None,
+    cluster: ClusterOption = None,
+    cluster_config: ClusterConfigOption = None,
     scheduler: SchedulerOption = None,
+    scheduler_file: SchedulerFileOption = None,
+    tls_ca_file: TlsCaFileOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     tile: TileOption = None,
     backend: BackendOption = "auto",
     dtype: DtypeOption = "float64",
     overwrite: OverwriteOption = False,
     resume: ResumeOption = False,
+    time_limit: TimeLimitOption = None,
+    report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Run nanoBragg's command line, in tiles; c-parity unless --mode spec.
@@ -73,6 +91,7 @@ def nanobragg(
     from tiledsim.build import build_scene
     from tiledsim.errors import ExperimentError
     from tiledsim.nanobragg import DEFAULT_FLOAT_FILE, parse_nanobragg
+    from tiledsim.scheduler.remote import Tls
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
@@ -102,8 +121,10 @@ def nanobragg(
             store = zarr
         summary = execute(
             command.experiment, scene, store, quiet=quiet, workers=workers, threads=threads,
-            scheduler=scheduler, tile=tile, backend=backend, dtype=dtype, overwrite=overwrite,
-            resume=resume, fsync=zarr is not None,
+            gpus=gpus, cluster=cluster, cluster_config=cluster_config, scheduler=scheduler,
+            scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key), tile=tile,
+            backend=backend, dtype=dtype, overwrite=overwrite, resume=resume, report=report,
+            time_limit_minutes=time_limit, fsync=zarr is not None,
         )  # fmt: skip
         if float_file is not None:
             from tiledsim.scheduler.export import write_raw
@@ -169,8 +190,8 @@ def _scratch_beside(file: Path) -> Iterator[Path]:
     with scratch as folder:
         try:
             yield Path(folder)
-        except RunStoppedError:
-            raise RunStoppedError(f"stopped; {kept}") from None
+        except RunStoppedError as stop:
+            raise RunStoppedError(f"stopped; {kept}", stop.status) from None
         except RunError as error:
             raise RunError(f"{error}; but {kept}") from None
 

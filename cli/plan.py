@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
+from tiledsim.cli.progress import plan_lines
 from tiledsim.cli.running import (
     BackendOption,
+    ClusterConfigOption,
+    ClusterOption,
     DtypeOption,
+    GpusOption,
     ThreadsOption,
     TileOption,
     WorkersOption,
     announce,
-    print_plan,
 )
 
 
@@ -32,6 +35,9 @@ def plan(
     quirks: QuirksOption = None,
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
+    gpus: GpusOption = None,
+    cluster: ClusterOption = None,
+    cluster_config: ClusterConfigOption = None,
     tile: TileOption = None,
     backend: BackendOption = "auto",
     dtype: DtypeOption = "float64",
@@ -45,21 +51,24 @@ def plan(
       tiledsim plan -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
     """
     from tiledsim.build import build_scene
-    from tiledsim.kernels import choose_backend_name
-    from tiledsim.scheduler.launch import workers_and_threads
+    from tiledsim.scheduler.connect import choose_place
+    from tiledsim.scheduler.launch import choose_backend
     from tiledsim.scheduler.plan import make_plan
     from tiledsim.scheduler.tiles import choose_layout
 
-    name, _ = choose_backend_name(backend, dtype)
+    place = choose_place(
+        workers=workers, threads=threads, gpus=gpus, cluster=cluster, cluster_config=cluster_config
+    )
+    name = choose_backend(place, backend, dtype)
     parsed = read_experiment(experiment, mode, quirks)
     scene = build_scene(parsed)
-    processes, each = workers_and_threads(workers, threads)
     made = make_plan(
-        scene, choose_layout(scene, tile), workers=processes, threads=each, backend=name,
-        dtype=dtype,
+        scene, choose_layout(scene, tile), workers=place.workers, threads=place.threads,
+        backend=name, dtype=dtype,
     )  # fmt: skip
     if as_json:
         print(json.dumps(asdict(made), indent=2))
         return
     announce(parsed, scene)
-    print_plan(made, to_stderr=False)
+    for line in plan_lines(made):
+        print(line)

@@ -1,8 +1,8 @@
 """What ``run``, ``plan`` and ``nanobragg`` share: options of a run, its progress, its end."""
 
 import shlex
+import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from tiledsim.experiment import Experiment
     from tiledsim.scene import Scene
     from tiledsim.scheduler.gather import Summary
-    from tiledsim.scheduler.plan import Plan
 
 WorkersOption = Annotated[
     int | None,
     typer.Option(
         "--workers", min=1, metavar="N",
-        help="Worker processes on this machine.  Without it, one process with a thread a core.",
+        help="Worker processes on this machine, or of all SLURM jobs.  Without it, one process "
+        "here with a thread a core.",
     ),
 ]  # fmt: skip
 ThreadsOption = Annotated[
@@ -30,9 +30,67 @@ SchedulerOption = Annotated[
     str | None,
     typer.Option(
         "--scheduler", metavar="ADDRESS",
-        help="Use the Dask scheduler at this address (tcp://host:8786) and its workers.",
+        help="Use the Dask scheduler at this address (tcp://host:8786, tls://host:8786) and its "
+        "workers.",
     ),
 ]  # fmt: skip
+SchedulerFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--scheduler-file", metavar="FILE",
+        help="Use the Dask scheduler that writes its address into this file; waits for the file.",
+    ),
+]  # fmt: skip
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="local|cuda|slurm",
+        help="Start workers: on this machine's cores (the default), a process for each of its "
+        "GPUs, or as SLURM jobs.",
+    ),
+]  # fmt: skip
+ClusterConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster-config", metavar="FILE",
+        help="TOML with a [cluster] table: queue, account, walltime, cores, memory, jobs … "
+        "(docs/slurm.md).",
+    ),
+]  # fmt: skip
+GpusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gpus", metavar="all|N|0,2",
+        help="A worker process for each of these GPUs of this machine; implies --backend cuda.",
+    ),
+]  # fmt: skip
+TlsCaFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca-file", metavar="FILE",
+        help="For a tls:// scheduler, as in Dask's commands: who signed its certificate.  Without "
+        "these three, Dask's configuration counts.",
+    ),
+]  # fmt: skip
+TlsCertOption = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Our certificate.")
+]
+TlsKeyOption = Annotated[
+    Path | None,
+    typer.Option("--tls-key", metavar="FILE", help="Its key, unless it is in the same file."),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit", min=0.0, metavar="MINUTES",
+        help="End by then: begin no tile that would not be ready in time, exit with status 1, and "
+        "go on with --resume.",
+    ),
+]  # fmt: skip
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE.html", help="Keep Dask's performance report."),
+]
 TileOption = Annotated[
     tuple[int, int] | None,
     typer.Option(
@@ -59,18 +117,19 @@ QuietOption = Annotated[
 
 
 class RunStoppedError(Exception):
-    """A run that the user stopped.  Typer would swallow what a KeyboardInterrupt says."""
+    """A run that was stopped, and the exit status for it.
+
+    Typer would swallow what a KeyboardInterrupt says.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def command_line() -> str:
     """Return the command as it was typed."""
     return shlex.join(["tiledsim", *sys.argv[1:]])
-
-
-def print_plan(plan: "Plan", *, to_stderr: bool = True) -> None:
-    """Print what a run will do."""
-    for name, value in plan.lines():
-        print(f"{name:9} {value}", file=sys.stderr if to_stderr else sys.stdout)
 
 
 def announce(experiment: "Experiment", scene: "Scene") -> None:
@@ -81,98 +140,35 @@ def announce(experiment: "Experiment", scene: "Scene") -> None:
         print(f"tiledsim: note: {line}", file=sys.stderr)
 
 
-class Progress:
-    """A bar on standard error with rate and time left; lines now and then without a terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as Bar
-
-        self._console = Console(stderr=True)
-        self._bar = Bar(
-            TextColumn("tiles"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-            console=self._console, disable=not self._console.is_terminal,
-        )  # fmt: skip
-        self._task: Any = None
-        self._started = 0.0
-        self._said = 0.0
-        self._done = self._total = self._before = 0
-
-    def __call__(self, event: Any) -> None:
-        """Take an event of a run."""
-        from tiledsim.scheduler import events
-
-        match event:
-            case events.RunStarted():
-                self._start(event)
-            case events.TilesDone():
-                self._advance(len(event.records))
-            case events.TileRetried():
-                self._say(f"tile {event.index}: attempt {event.attempt} failed: {event.reason}")
-            case events.TileFailed():
-                self._say(f"tile {event.index}: given up: {event.reason}")
-            case events.RunFinished():
-                self._bar.stop()
-
-    def _say(self, line: str) -> None:
-        """Print a line above the bar, as it is: brackets in it are no markup."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def _start(self, event: Any) -> None:
-        print_plan(event.plan)
-        if event.done:
-            print(f"resumed   {event.done:,} tiles are done already", file=sys.stderr)
-        if event.dashboard:
-            print(f"dashboard {event.dashboard}", file=sys.stderr)
-        self._before, self._total = event.done, event.plan.tiles
-        self._started = self._said = time.monotonic()
-        self._bar.start()
-        self._task = self._bar.add_task("", total=event.plan.tiles, completed=event.done, rate="")
-
-    def _advance(self, tiles: int) -> None:
-        self._done += tiles
-        now = time.monotonic()
-        rate = self._done / max(now - self._started, 1e-9)
-        self._bar.update(self._task, advance=tiles, rate=f"{rate:.3g} tiles/s")
-        left = self._total - self._before - self._done
-        if not self._console.is_terminal and now - self._said > 10 and left:
-            self._said = now
-            print(
-                f"{self._before + self._done:,} of {self._total:,} tiles, {rate:.3g} tiles/s, "
-                f"{left / rate:.0f} s left",
-                file=sys.stderr,
-            )
-
-    def stop(self) -> None:
-        """Give the terminal back."""
-        self._bar.stop()
-
-
 def execute(
-    experiment: "Experiment", scene: "Scene", store: Path | str, *, quiet: bool, **options: Any
-) -> "Summary":
+    experiment: "Experiment", scene: "Scene", store: Path | str, *, quiet: bool,
+    time_limit_minutes: float | None, **options: Any,
+) -> "Summary":  # fmt: skip
     """Run with progress; the caller prints the summary.
 
-    Raises RunStoppedError, with what is done, where run raises KeyboardInterrupt.
+    Raises RunStoppedError, with what is done, on Ctrl-C, SIGTERM and at the end of the time limit,
+    which counts from the start of the command.
     """
+    from tiledsim.cli.progress import Progress
+    from tiledsim.cli.stopping import minutes_left, stopping
     from tiledsim.scheduler import run
+    from tiledsim.scheduler.deadline import OVERTIME
 
     progress = None if quiet else Progress()
     callbacks: list[Callable[[Any], None]] = [] if progress is None else [progress]
-    try:
-        return run(
-            experiment, store, scene=scene, callbacks=callbacks, command=command_line(), **options
-        )
-    except KeyboardInterrupt as stop:
-        raise RunStoppedError(str(stop) or "stopped before any tile was done") from None
-    finally:
-        if progress is not None:
-            progress.stop()
+    left = None if time_limit_minutes is None else minutes_left(time_limit_minutes)
+    with stopping(left) as stop:
+        try:
+            return run(
+                experiment, store, scene=scene, callbacks=callbacks, command=command_line(),
+                time_limit_minutes=left, **options,
+            )  # fmt: skip
+        except KeyboardInterrupt as said:
+            what = str(said) or "stopped before any tile was done"
+            by = stop.by or signal.SIGINT
+            if by == signal.SIGALRM:
+                raise RunStoppedError(what.replace("stopped", OVERTIME, 1), 1) from None
+            raise RunStoppedError(what, 128 + by) from None
+        finally:
+            if progress is not None:
+                progress.stop()

@@ -1,6 +1,7 @@
-"""Where tasks run: a cluster of this machine's own, or one that is there already."""
+"""Workers on this machine: processes or threads on its cores, or a process for each GPU."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,27 @@ from typing import Any
 import dask
 import psutil
 
-from tiledsim.errors import BackendError, RunError
+from tiledsim.errors import RunError
+from tiledsim.scheduler.gpus import environment_of, worker_names
 
-CONNECT_SECONDS = 20
 CLOSE_SECONDS = 10.0
 LEAVE_SECONDS = 1.0
 """How long the workers may take to end: after a run, and when a run is interrupted or failed."""
+
+
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 10,
+    "distributed.worker.memory.terminate": False,
+    "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
+}
+"""Of Dask, for clusters that this process starts."""
+
+WITH_NANNIES = SETTINGS | {
+    # A worker that dies again, or restarts slowly, would lose its nanny for good, and a run
+    # without workers would wait for ever.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+}
+"""On this machine."""
 
 
 def cores() -> int:
@@ -33,18 +49,10 @@ def local_client(workers: int, threads: int) -> Iterator[Any]:
     shared and there is nothing to start.  Several are processes with nannies, which survive the
     death of one.  Nothing listens on another address than 127.0.0.1.
     """
-    from distributed import Client, LocalCluster
+    from distributed import LocalCluster
 
-    settings = {
-        "distributed.scheduler.allowed-failures": 10,
-        "distributed.worker.memory.terminate": False,
-        # A worker that dies again, or restarts slowly, would lose its nanny for good, and a run
-        # without workers would wait for ever.
-        "distributed.deploy.lost-worker-timeout": "365 days",
-        "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
-    }
     in_process = workers == 1
-    with dask.config.set(settings):
+    with dask.config.set(WITH_NANNIES):
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
@@ -54,16 +62,10 @@ def local_client(workers: int, threads: int) -> Iterator[Any]:
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
             memory_limit=0 if in_process else "auto",
-            silence_logs=50,
+            silence_logs=logging.CRITICAL,
         )
-        seconds = LEAVE_SECONDS
-        client = None
-        try:
-            client = Client(cluster, set_as_default=False)
+        with client_of(cluster) as client:
             yield client
-            seconds = CLOSE_SECONDS
-        finally:
-            _close(client, cluster, seconds)
 
 
 def _close(client: Any, cluster: Any, seconds: float) -> None:
@@ -72,37 +74,59 @@ def _close(client: Any, cluster: Any, seconds: float) -> None:
     """
     for part in (client, cluster):
         if part is not None:
-            with contextlib.suppress(TimeoutError, OSError):
+            # Of what an interrupt has cancelled, Dask may raise errors of its own.
+            with contextlib.suppress(Exception):
                 part.close(timeout=seconds)
     cluster.shutdown_on_close = False
 
 
 @contextmanager
-def remote_client(address: str) -> Iterator[Any]:
-    """Give a client of a scheduler that is there already.
+def gpu_client(gpus: tuple[str, ...]) -> Iterator[Any]:
+    """Start a worker process of one thread for each GPU named and give a client of them.
 
-    Raises BackendError if it does not answer, or if that is no address.
+    Each process sees its own GPU alone, also after its nanny has started it again.  Nothing
+    listens on another address than 127.0.0.1, and no CUDA context is made in this process.
     """
-    from distributed import Client
-    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed import Nanny, Scheduler, SpecCluster
+    from distributed.system import MEMORY_LIMIT
 
+    workers = {
+        name: {
+            "cls": Nanny,
+            "options": {
+                "nthreads": 1,
+                "host": "127.0.0.1",
+                "dashboard_address": "127.0.0.1:0",
+                "memory_limit": MEMORY_LIMIT // len(gpus),
+                "env": environment_of(gpu),
+                "silence_logs": logging.CRITICAL,
+            },
+        }
+        for name, gpu in zip(worker_names(gpus), gpus, strict=True)
+    }
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
+    }
+    with dask.config.set(WITH_NANNIES):
+        cluster = SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL)
+        with client_of(cluster) as client:
+            yield client
+
+
+@contextmanager
+def client_of(cluster: Any, leave_seconds: float = LEAVE_SECONDS) -> Iterator[Any]:
+    """Give a client of a cluster of this process, and end both: quickly after an error."""
+    from distributed import Client
+
+    seconds = leave_seconds
+    client = None
     try:
-        protocol, place = parse_address(address)
-        if protocol in ("tcp", "tls"):
-            parse_host_port(place)
-    except ValueError:
-        raise BackendError(
-            f"{address!r} is no address of a scheduler; give one such as tcp://host:8786"
-        ) from None
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise BackendError(
-            f"the scheduler at {address} does not answer within {CONNECT_SECONDS} s "
-            f"({type(error).__name__}); is it running, and is the address that of its log?"
-        ) from None
-    with client:
+        client = Client(cluster, set_as_default=False)
         yield client
+        seconds = CLOSE_SECONDS
+    finally:
+        _close(client, cluster, seconds)
 
 
 def wait_for_workers(client: Any, seconds: float = 60.0) -> tuple[int, int]:

@@ -64,6 +64,11 @@ class Crew:
         self._most_threads = max(self._most_threads, self.threads)
 
     @property
+    def workers(self) -> int:
+        """Workers that are there, as far as is known."""
+        return len(self._names)
+
+    @property
     def threads(self) -> int:
         """Threads of the workers that are there, as far as is known."""
         return sum(threads for _, threads in self._names.values())

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from tiledsim.errors import RunError
 from tiledsim.scheduler.batches import Batch, BatchSize
 from tiledsim.scheduler.crew import Crew
+from tiledsim.scheduler.deadline import Deadline
 from tiledsim.scheduler.events import (
     Callback,
     Event,
     TileFailed,
     TileRetried,
     TilesDone,
+    WorkersCounted,
 )
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
@@ -42,6 +44,7 @@ class Driver:
     def __init__(
         self, client: Any, job: Job, journal: Journal, lease: Lease, done: NDArray[np.bool_], *,
         attempts: int, first_batch: int, callbacks: tuple[Callback, ...],
+        deadline: Deadline | None = None,
     ) -> None:  # fmt: skip
         """``done`` [tiles] says which tiles have a record; it is kept up to date."""
         self._client = client
@@ -50,6 +53,7 @@ class Driver:
         self._lease = lease
         self._attempts = attempts
         self._callbacks = callbacks
+        self._deadline = deadline
         self._size = BatchSize(first_batch)
         self._unsent = int(done.size - np.count_nonzero(done))
         self._source = numbers(~done)
@@ -76,8 +80,10 @@ class Driver:
 
     def _next_batch(self, threads: int) -> Batch:
         """Return what to send next, nothing at the end: tiles that failed, one by one; those that
-        came back untouched; new ones.
+        came back untouched; new ones.  Near the deadline, nothing.
         """
+        if self._deadline is not None and self._deadline.is_near():
+            return Batch.of(())
         if self._alone:
             return Batch.of([self._alone.popleft()])
         size = self._size.next(self._unsent + len(self._returned), threads)
@@ -144,6 +150,8 @@ class Driver:
         self._returned.extend(untouched.items())
         if tiles:
             self._size.learn(tiles, spent)
+            if self._deadline is not None:
+                self._deadline.learn(spent)
         if new:
             self.finished += len(new)
             self._unwritten += new
@@ -189,12 +197,14 @@ class Driver:
             return
         try:
             self._lease.renew()
-            self._journal.append(self._unwritten, self._failures, crew.session())
+            session = crew.session()
+            self._journal.append(self._unwritten, self._failures, session)
         except OSError:
             self._journal_failed = True  # not once more on the way out: it may take minutes
             raise
         self._unwritten, self._failures = [], []
         self._flushed = time.monotonic()
+        self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
 
 
 def _completed(running: Any) -> list[tuple[Any, Any]]:

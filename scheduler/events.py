@@ -3,8 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tiledsim.scheduler.plan import Plan
 from tiledsim.scheduler.records import TileRecord
+
+
+@dataclass(frozen=True)
+class Connecting:
+    """Workers are started or asked for; nothing is written yet."""
+
+    kind: str
+    """``local``, ``cuda``, ``slurm``, ``scheduler`` or ``client``."""
+    workers: int
+    """That are started or asked for."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +29,20 @@ class RunStarted:
     """Tiles that an earlier run has finished."""
     workers: int
     dashboard: str | None
+    grid: tuple[int, int, int, int]
+    """Tiles along (shot, panel, slow, fast)."""
+    done_tiles: NDArray[np.bool_]
+    """[tiles]: which have a record.  The driver keeps it up to date; only to be read."""
+
+
+@dataclass(frozen=True)
+class WorkersCounted:
+    """Who is there; told about once a second."""
+
+    workers: int
+    threads: int
+    lost: int
+    """Of this session, so far."""
 
 
 @dataclass(frozen=True)
@@ -51,5 +78,7 @@ class RunFinished:
     failed: int
 
 
-Event = RunStarted | TilesDone | TileRetried | TileFailed | RunFinished
+Event = (
+    Connecting | RunStarted | WorkersCounted | TilesDone | TileRetried | TileFailed | RunFinished
+)
 Callback = Callable[[Event], None]

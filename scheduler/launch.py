@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,54 +11,74 @@ from typing import Any
 import numpy as np
 
 from tiledsim.build import build_scene
-from tiledsim.errors import InputFileError, RunError, StoreError
+from tiledsim.errors import BackendError, InputFileError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.scene import Scene
 from tiledsim.scheduler import store
 from tiledsim.scheduler.batches import BATCH_SECONDS
-from tiledsim.scheduler.cluster import cores, local_client, remote_client, wait_for_workers
+from tiledsim.scheduler.cluster import wait_for_workers
 from tiledsim.scheduler.columns import write_columns
+from tiledsim.scheduler.connect import Place, choose_place
+from tiledsim.scheduler.deadline import OVERTIME, Deadline
 from tiledsim.scheduler.driver import Driver
-from tiledsim.scheduler.events import (
-    Callback,
-    RunFinished,
-    RunStarted,
-)
+from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
 from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files, why_not_made
 from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
+from tiledsim.scheduler.preflight import check_backend, check_folder, check_workers
 from tiledsim.scheduler.reduce import summarise
+from tiledsim.scheduler.remote import Tls
+from tiledsim.scheduler.report import check_report, performance_report
+from tiledsim.scheduler.slurm import ClusterConfig
 from tiledsim.scheduler.tiles import Layout, choose_layout
 from tiledsim.scheduler.verify import check_scene, find_damage, layout_of, read_records
 from tiledsim.scheduler.worker import SCENES, Job
 
+DTYPES = ("float64", "mixed")
+
 
 def run(
     experiment: Experiment, location: str | Path, *, client: Any = None,
-    scheduler: str | None = None, workers: int | None = None, threads: int | None = None,
+    scheduler: str | None = None, scheduler_file: str | Path | None = None,
+    cluster: str | None = None, cluster_config: str | Path | ClusterConfig | None = None,
+    gpus: str | None = None, tls: Tls | None = None,
+    workers: int | None = None, threads: int | None = None,
     tile: tuple[int, int] | None = None,
     backend: str = "auto", dtype: str = "float64", overwrite: bool = False, resume: bool = False,
     repair: bool = False, attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (),
+    time_limit_minutes: float | None = None, report: str | Path | None = None,
     command: str = "", scene: Scene | None = None,
 ) -> Summary:  # fmt: skip
     """Render all images of an experiment into a Zarr store and return the summary.
 
-    ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler; without
-    either, workers are started on this machine: one process with a thread a core, or ``workers``
-    processes with ``threads`` each.  ``tile`` (rows, cols) is rounded up to whole shards.
-    ``resume`` continues a run that was cut short; ``repair`` with it reads the finished tiles back
-    and renders those again that are damaged; ``overwrite`` deletes one.  ``fsync`` makes every
-    tile durable before it counts as done.
+    Where: ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler
+    and ``scheduler_file`` its file, with ``tls`` for its certificates.  Without them, workers are
+    started: on this machine (``cluster="local"``, the default) one process with a thread a core, or
+    ``workers`` processes with ``threads`` each; with ``cluster="cuda"`` or ``gpus`` ("all", "2",
+    "0,2") one process for each GPU; with ``cluster="slurm"`` jobs of ``cluster_config``.
+
+    ``tile`` (rows, cols) is rounded up to whole shards.  ``resume`` continues a run that was cut
+    short; ``repair`` with it reads the finished tiles back and renders those again that are
+    damaged; ``overwrite`` deletes one.  ``fsync`` makes every tile durable before it counts as
+    done.  After ``time_limit_minutes`` no tile is begun that would not be ready.  ``report`` is
+    the name of an HTML file for Dask's performance report.
 
     Raises ExperimentError, StoreError or BackendError before anything is written, and RunError
     for a run that could not be finished; what it did is kept for ``resume``.
     """
     if repair and not resume:
         raise StoreError("repair needs resume: it renders damaged tiles of a run again")
-    name, _ = choose_backend_name(backend, dtype)
+    deadline = None if time_limit_minutes is None else Deadline(time_limit_minutes)
+    place = choose_place(
+        client=client, scheduler=scheduler, scheduler_file=scheduler_file, cluster=cluster,
+        cluster_config=cluster_config, gpus=gpus, workers=workers, threads=threads, tls=tls,
+    )  # fmt: skip
+    name = choose_backend(place, backend, dtype)
+    if report is not None:
+        check_report(Path(report))
     scene = scene or build_scene(experiment)
     files = open_files(location)
 
@@ -80,28 +99,61 @@ def run(
     if kept and "summary" in store.read_attributes(files) and not repair:
         return load_summary(files)
     layout = kept or choose_layout(scene, tile)
-    local = client is None and scheduler is None
-    processes, each = workers_and_threads(workers, threads) if local else (1, 1)
-    plan = make_plan(scene, layout, workers=processes, threads=each, backend=name, dtype=dtype)
-    refuse_what_does_not_fit(plan, files, local=local)
-    connection: AbstractContextManager[Any]
-    if client is not None:
-        connection = nullcontext(client)
-    elif scheduler is not None:
-        connection = remote_client(scheduler)
-    else:
-        connection = local_client(processes, each)
-    with connection as connected, Lease(files) as lease:
-        if find_kept() != kept:  # by another driver, before the lease was ours
-            raise StoreError(f"{files.url} has changed at this moment; try again")
-        if kept is None:
-            create_store(files, experiment, scene, layout, plan, command)
-        elif repair:
-            _repair(files, scene, layout)
-        if "summary" in store.read_attributes(files):
-            return load_summary(files)
-        job = Job(files.url, scene.hash, layout, name, dtype, fsync)
-        return _session(connected, files, lease, job, scene, plan, attempts, tuple(callbacks))
+    plan = make_plan(
+        scene, layout, workers=place.workers, threads=place.threads, backend=name, dtype=dtype
+    )
+    refuse_what_does_not_fit(plan, files, local=place.on_this_machine)
+    told = tuple(callbacks)
+    for callback in told:
+        callback(Connecting(place.kind, place.workers))
+    with place.connect(keys_folder=_folder_beside(files)) as connected:
+        there, in_all = wait_for_workers(connected)
+        if not place.on_this_machine:
+            check_workers(connected)
+            check_folder(connected, files)
+            check_backend(connected, name, dtype)
+            plan = make_plan(
+                scene, layout, workers=there, threads=max(1, in_all // there), backend=name,
+                dtype=dtype,
+            )  # fmt: skip
+        with performance_report(connected, report), Lease(files) as lease:
+            if find_kept() != kept:  # by another driver, before the lease was ours
+                raise StoreError(f"{files.url} has changed at this moment; try again")
+            if kept is None:
+                create_store(files, experiment, scene, layout, plan, command)
+            elif repair:
+                _repair(files, scene, layout)
+            if "summary" in store.read_attributes(files):
+                return load_summary(files)
+            job = Job(files.url, scene.hash, layout, name, dtype, fsync)
+            return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
+
+
+def choose_backend(place: Place, backend: str, dtype: str) -> str:
+    """Resolve the backend for a place: GPUs that were asked for are used.
+
+    Of workers elsewhere nothing is known from here: ``auto`` is the CPU there, unless the precision
+    needs a GPU.  Raises BackendError for what does not go together or cannot be used here.
+    """
+    if place.has_gpus:
+        if backend == "cpu":
+            raise BackendError(
+                "--backend cpu on workers with GPUs; leave out --backend, or --gpus, --cluster "
+                "cuda and gpus_per_job"
+            )
+        backend = "cuda"
+    elif backend == "auto" and not place.on_this_machine:
+        backend = "cuda" if dtype == "mixed" else "cpu"
+    if backend == "cuda" and dtype in DTYPES and not place.on_this_machine:
+        return "cuda"
+    return choose_backend_name(backend, dtype)[0]
+
+
+def _folder_beside(files: Files) -> Path:
+    """A folder that this machine and the workers see: that of the store, or the home."""
+    if isinstance(files, LocalFiles) and files.folder.absolute().parent.is_dir():
+        return files.folder.absolute().parent
+    return Path.home()
 
 
 def _repair(files: Files, scene: Scene, layout: Layout) -> None:
@@ -119,12 +171,6 @@ def _repair(files: Files, scene: Scene, layout: Layout) -> None:
     if damaged:
         store.remove_attribute(files, "summary")
         journal.drop(damaged)
-
-
-def workers_and_threads(workers: int | None, threads: int | None) -> tuple[int, int]:
-    """Complete what the caller says of a local cluster: one process, a thread a core."""
-    processes = workers or 1
-    return processes, threads or max(1, cores() // processes)
 
 
 def _check_deletable(files: Files) -> None:
@@ -233,7 +279,7 @@ def versions() -> dict[str, str]:
 
 def _session(
     client: Any, files: Files, lease: Lease, job: Job, scene: Scene, plan: Plan, attempts: int,
-    callbacks: tuple[Callback, ...],
+    callbacks: tuple[Callback, ...], deadline: Deadline | None,
 ) -> Summary:  # fmt: skip
     journal = Journal(files)
     done = read_records(files, job.layout).done
@@ -241,11 +287,11 @@ def _session(
     before = int(np.count_nonzero(done))
     workers = wait_for_workers(client)[0] if before < done.size else 0
     for callback in callbacks:
-        callback(RunStarted(plan, before, workers, client.dashboard_link))
+        callback(RunStarted(plan, before, workers, client.dashboard_link, job.layout.grid, done))
     guess = plan.seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
     driver = Driver(
         client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,
-        first_batch=int(BATCH_SECONDS / max(guess, 1e-6)),
+        first_batch=int(BATCH_SECONDS / max(guess, 1e-6)), deadline=deadline,
     )  # fmt: skip
     started = time.perf_counter()
     try:
@@ -257,6 +303,11 @@ def _session(
         raise RunError(f"{_what_failed(files, error)}; {advice}") from None
     for callback in callbacks:
         callback(RunFinished(time.perf_counter() - started, len(driver.failed)))
+    reached = before + driver.recorded
+    if deadline is not None and reached + len(driver.failed) < done.size:
+        raise RunError(
+            f"{OVERTIME}: {reached:,} of {done.size:,} tiles are done; --resume continues"
+        )
     if driver.failed:
         first = driver.failed[min(driver.failed)]
         raise RunError(

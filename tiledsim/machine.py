@@ -11,9 +11,8 @@ from pathlib import Path
 import psutil
 
 from tiledsim import __version__
-from tiledsim.errors import BackendError
 from tiledsim.kernels import choose_backend_name
-from tiledsim.kernels.devices import visible_devices
+from tiledsim.kernels.devices import cuda_status, visible_devices
 
 Report = dict[str, dict[str, str]]
 
@@ -21,6 +20,8 @@ _NEEDED = ("numpy", "numba", "zarr", "dask", "distributed", "xarray", "pydantic"
 _OPTIONAL = {
     "obstore": "s3",
     "matplotlib": "plot",
+    "bokeh": "dashboard",
+    "dask-jobqueue": "slurm",
 }
 
 
@@ -98,14 +99,12 @@ def _container_limit() -> int | None:
 
 def _kernels() -> dict[str, str]:
     name, why = choose_backend_name("auto", "float64")
-    report = {"backend auto": f"{name} ({why})"}
-    try:
-        choose_backend_name("cuda", "float64")
-        report["backend cuda"] = "can be used"
-    except BackendError as error:
-        report["backend cuda"] = str(error)
-    report["backend cpu"] = "Numba, float64"
-    return report
+    usable, status = cuda_status()
+    return {
+        "backend auto": f"{name} ({why})",
+        "backend cuda": f"{'float64 and mixed' if usable else 'cannot be used'}: {status}",
+        "backend cpu": "Numba, float64",
+    }
 
 
 def _cupy() -> str:

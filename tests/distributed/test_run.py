@@ -134,9 +134,9 @@ def test_a_scheduler_elsewhere(tmp_path: Path, same_as_undisturbed: Check,
 def test_a_scheduler_that_does_not_answer(
     tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tiledsim.scheduler import cluster
+    from tiledsim.scheduler import remote
 
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(remote, "CONNECT_SECONDS", 1)
     with pytest.raises(BackendError, match="does not answer"):
         run(experiment, tmp_path / "image.zarr", scheduler="tcp://127.0.0.1:1")
     assert not (tmp_path / "image.zarr").exists()

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import BackendError
+from tiledsim.kernels.devices import cuda_status
+from tiledsim.kernels.rendered import Pending
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 
@@ -24,30 +26,41 @@ class Backend(Protocol):
     def dtype(self) -> str:
         """Precision of the arithmetic: ``float64`` or ``mixed``."""
 
+    @property
+    def ahead(self) -> int:
+        """Tiles that can be started before the result of the first is fetched, and pay."""
+
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons per pixel; pixels not rendered are 0."""
+
+    def start(self, scene: Scene, tile: Tile) -> Pending:
+        """Start rendering a tile that is to be stored."""
 
     def describe(self) -> dict[str, str]:
         """Return device, driver and library versions, for the record."""
 
 
 def choose_backend_name(requested: str, dtype: str) -> tuple[str, str]:
-    """Resolve ``auto`` to a kernel that this version has, and say why.
+    """Resolve ``auto`` to the best kernel that this machine can run, and say why.
 
-    Raises BackendError for a backend or a precision that does not exist here.
+    Raises BackendError for a backend or a precision that does not exist, or cannot be used here.
     """
     if requested not in ("auto", "cpu", "cuda"):
         raise BackendError(f"backend must be one of auto, cpu, cuda; got {requested!r}")
     if dtype not in ("float64", "mixed"):
         raise BackendError(f"dtype must be one of float64, mixed; got {dtype!r}")
+    if requested == "cpu":
+        if dtype == "mixed":
+            raise BackendError("dtype 'mixed' needs a GPU; the CPU kernel computes in float64")
+        return "cpu", "asked for"
+    usable, why = cuda_status()
+    if usable:
+        return "cuda", why
     if requested == "cuda":
-        raise BackendError(
-            "backend 'cuda' cannot be used: this version of tiledsim renders on CPUs only; give "
-            "--backend cpu"
-        )
+        raise BackendError(f"backend 'cuda' cannot be used: {why}")
     if dtype == "mixed":
-        raise BackendError("dtype 'mixed' needs a GPU; the CPU kernel computes in float64")
-    return "cpu", "asked for" if requested == "cpu" else "the kernel of this version"
+        raise BackendError(f"dtype 'mixed' needs a GPU: {why}")
+    return "cpu", why
 
 
 @lru_cache(maxsize=4)
@@ -56,7 +69,11 @@ def get_backend(name: str, dtype: str = "float64") -> Backend:
 
     Raises BackendError where it cannot be used; it never falls back to another.
     """
-    choose_backend_name(name, dtype)
+    chosen, _ = choose_backend_name(name, dtype)
+    if chosen == "cuda":
+        from tiledsim.kernels.cuda import CudaBackend
+
+        return CudaBackend(dtype)
     from tiledsim.kernels.cpu import CpuBackend
 
     return CpuBackend()

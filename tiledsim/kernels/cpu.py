@@ -16,10 +16,11 @@ from tiledsim.kernels.cpu_kernel import (
     Parameters,
     render_rows,
 )
+from tiledsim.kernels.derived import polarization_axes, water
 from tiledsim.kernels.raster_order import render_in_raster_order
+from tiledsim.kernels.rendered import OnHost, Pending
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
-from tiledsim.vectors import unit
 
 _SHAPES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
 _CORRECTIONS = {"own": OWN, "first": FIRST, "running": RUNNING}
@@ -27,8 +28,7 @@ _CORRECTIONS = {"own": OWN, "first": FIRST, "running": RUNNING}
 
 def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Parameters:
     """Take one panel of one shot out of a scene."""
-    vertical = unit(np.cross(scene.polarization_axis, scene.incident))
-    in_photons = scene.water_molecules * scene.scale * scene.steps
+    axes, drop = polarization_axes(scene), water(scene)
     return Parameters(
         origin=np.array(scene.origin[panel]),
         fast=np.array(scene.fast[panel]),
@@ -50,8 +50,8 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         weight=np.array(scene.weight),
         polarized=scene.polarized,
         polarization=scene.polarization,
-        vertical=vertical,
-        horizontal=unit(np.cross(scene.incident, vertical)),
+        vertical=axes.vertical,
+        horizontal=axes.horizontal,
         orientations=scene.orientation_table(shot),
         star=np.array(scene.reciprocal_A[shot]),
         cell_counts=np.array(scene.cell_counts, dtype=np.float64),
@@ -67,8 +67,8 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         thick=_CORRECTIONS[scene.thick_correction],
         polar=_CORRECTIONS[scene.polar_correction],
         omega=_CORRECTIONS[scene.omega_correction],
-        water_start=in_photons if scene.water_twice else 0.0,
-        water_own=0.0 if scene.water_twice else scene.water_molecules * scene.orientations,
+        water_start=drop.start,
+        water_own=drop.own,
         skip_dark=scene.water == 0.0,
         scale=scene.scale,
     )
@@ -84,10 +84,15 @@ class CpuBackend:
 
     name = "cpu"
     dtype = "float64"
+    ahead = 0
 
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
         return render_in_raster_order(scene, tile, self._render)
+
+    def start(self, scene: Scene, tile: Tile) -> Pending:
+        """Put off rendering a tile until its result is fetched; there is no one else to do it."""
+        return OnHost(self, scene, tile)
 
     def _render(self, scene: Scene, tile: Tile, interpolate: bool) -> NDArray[np.float64]:
         image = np.empty((tile.rows, tile.cols))

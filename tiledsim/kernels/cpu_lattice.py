@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.kernels.jit import jit, wide_vectors
-from tiledsim.kernels.polynomials import COSPI, EXP, SINC3, SINPI
+from tiledsim.kernels.polynomials import COSPI, EXP, LN2_HIGH, LN2_LOW, SINC3, SINPI
 
 Array = NDArray[np.float64]
 
@@ -27,8 +27,6 @@ S0, S1, S2, S3, S4, S5, S6, S7 = SINPI
 C0, C1, C2, C3, C4, C5, C6, C7, C8, C9 = COSPI
 E0, E1, E2, E3, E4, E5, E6, E7, E8, E9, E10, E11 = EXP
 T0, T1, T2, T3, T4 = SINC3
-LN2_HIGH = 6.93147180369123816490e-01
-LN2_LOW = 1.90821492927058770002e-10
 LOG2_E = 1.44269504088896338700
 SPHERE_SQUARED = 0.723601254558268**2
 

@@ -1,0 +1,79 @@
+"""What is asked of workers before anything is written: who they are, and what they can see.
+
+The first questions are functions of Python itself: a worker without tiledsim can answer them.
+"""
+
+import importlib.metadata
+import os
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tiledsim import __version__
+from tiledsim.errors import BackendError, StoreError
+from tiledsim.kernels import choose_backend_name
+from tiledsim.scheduler import store
+from tiledsim.scheduler.files import Files, LocalFiles
+
+
+def check_workers(client: Any) -> None:
+    """Raise BackendError if a worker has no tiledsim or not this version."""
+    answers = client.run(importlib.metadata.version, "tiledsim", on_error="return")
+    wrong = {
+        worker: answer if isinstance(answer, str) else None
+        for worker, answer in answers.items()
+        if answer != __version__
+    }
+    if not wrong:
+        return
+    counted = Counter(wrong.values())
+    what = ", ".join(
+        f"{count} of {len(answers)} worker(s) have {f'tiledsim {name}' if name else 'no tiledsim'}"
+        for name, count in sorted(counted.items(), key=lambda pair: str(pair[0]))
+    )
+    raise BackendError(
+        f"{what} (such as {min(wrong)}), this is {__version__}; install the same everywhere"
+    )
+
+
+def check_backend(client: Any, backend: str, dtype: str) -> None:
+    """Raise BackendError if a worker, of this version, cannot use the backend that is meant."""
+    answers = client.run(choose_backend_name, backend, dtype, on_error="return")
+    refusals = {worker: a for worker, a in answers.items() if isinstance(a, Exception)}
+    if refusals:
+        worker = min(refusals)
+        raise BackendError(
+            f"{len(refusals)} of {len(answers)} worker(s), such as {worker}: {refusals[worker]}"
+        )
+
+
+def check_folder(client: Any, files: Files) -> None:
+    """Raise StoreError if a worker does not see the folder where a store is, or will be."""
+    if not isinstance(files, LocalFiles):
+        return
+    if store.exists(files):
+        _ask(client, files, files.folder)
+        return
+    parent = files.folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    probe = parent / f".tiledsim-{uuid.uuid4().hex}"
+    try:
+        probe.touch(exist_ok=False)
+    except OSError as error:
+        raise StoreError(f"{files.url}: cannot be made: {error.strerror}") from None
+    try:
+        _ask(client, files, probe)
+    finally:
+        probe.unlink()
+
+
+def _ask(client: Any, files: LocalFiles, path: Path) -> None:
+    answers = client.run(os.path.exists, str(path.absolute()), on_error="return")
+    blind = [worker for worker, answer in answers.items() if answer is not True]
+    if blind:
+        raise StoreError(
+            f"{files.url}: {len(blind)} of {len(answers)} worker(s), such as {min(blind)}, do not "
+            "see its folder; give a folder on a disk that all share, or s3://bucket/key"
+        )

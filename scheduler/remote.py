@@ -1,0 +1,217 @@
+"""A Dask scheduler that runs already, reached by its address or its file, with TLS or without."""
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiledsim.errors import BackendError
+
+CONNECT_SECONDS = 20
+GREETING_SECONDS = 3.0
+FILE_SECONDS = 60
+"""How long a scheduler's file may take to appear: the scheduler is often started beside us."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Certificate files for the connection to a scheduler, as Dask's own commands take them."""
+
+    ca_file: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    """None where the key is in the file of the certificate."""
+
+    def __bool__(self) -> bool:
+        return any((self.ca_file, self.cert, self.key))
+
+
+def security_of(tls: Tls) -> Any:
+    """Return Dask's security for certificate files; None leaves it to Dask's configuration.
+
+    Raises BackendError if one is missing or cannot be used.
+    """
+    if not tls:
+        return None
+    for option, file in (("--tls-ca-file", tls.ca_file), ("--tls-cert", tls.cert)):
+        if file is None:
+            raise BackendError(f"{option} is missing; TLS needs --tls-ca-file and --tls-cert")
+    try:
+        context = ssl.create_default_context(cafile=str(tls.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise BackendError(
+            f"--tls-ca-file {tls.ca_file}: holds no certificates: {_reason(error)}"
+        ) from None
+    try:
+        context.load_cert_chain(str(tls.cert), str(tls.key) if tls.key else None)
+    except (OSError, ssl.SSLError) as error:
+        raise BackendError(
+            f"--tls-cert {tls.cert}, --tls-key {tls.key or '(in the same file)'}: no certificate "
+            f"with its key: {_reason(error)}"
+        ) from None
+    from distributed import Security
+
+    return Security(
+        require_encryption=True,
+        tls_ca_file=str(tls.ca_file),
+        tls_client_cert=str(tls.cert),
+        tls_client_key=str(tls.key) if tls.key else None,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def address_in(file: Path) -> str:
+    """Return the address that a scheduler wrote into its file, and wait a while for the file.
+
+    Raises BackendError if it does not appear, or is another kind of file.
+    """
+    deadline = time.monotonic() + FILE_SECONDS
+    while True:
+        try:
+            found = json.loads(file.read_text())
+            address = found["address"]
+        except FileNotFoundError:
+            trouble = "does not exist"
+        except OSError as error:
+            raise BackendError(f"--scheduler-file {file}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            # Also what a scheduler has begun to write; it is complete in a moment.
+            trouble = "is not the file of a Dask scheduler"
+            deadline = min(deadline, time.monotonic() + 2.0)
+        else:
+            if isinstance(address, str):
+                return address
+            trouble = "holds no address"
+            deadline = 0.0
+        if time.monotonic() > deadline:
+            raise BackendError(
+                f"--scheduler-file {file}: {trouble}; start one with dask scheduler "
+                "--scheduler-file FILE, on a disk that both machines see"
+            )
+        time.sleep(0.1)
+
+
+CERTIFICATES = (
+    "give --tls-ca-file, --tls-cert and --tls-key, or set distributed.comm.tls in Dask's "
+    "configuration"
+)
+
+
+@contextmanager
+def remote_client(address: str, tls: Tls | None = None) -> Iterator[Any]:
+    """Give a client of a scheduler that is there already.
+
+    Without ``tls``, certificates are those of Dask's configuration.  Raises BackendError if it
+    does not answer, if that is no address, or if one side speaks TLS and the other does not.
+    """
+    from distributed import Client, Security
+
+    protocol, host, port = _parts_of(address)
+    security = security_of(tls or Tls()) or Security()
+    if protocol == "tcp":
+        if security.require_encryption:
+            raise BackendError(
+                f"{address} is reached without TLS, which is asked for; write tls://{host}:{port}"
+            )
+        _expect_greeting(address, host, port)
+    else:
+        context = security.get_connection_args("client")["ssl_context"]
+        if context is None:
+            raise BackendError(f"{address}: no certificates for TLS; {CERTIFICATES}")
+        _expect_tls(address, host, port, context)
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise BackendError(_no_answer(address, error)) from None
+    with client:
+        yield client
+
+
+def _no_answer(address: str, error: BaseException) -> str:
+    return (
+        f"the scheduler at {address} does not answer within {CONNECT_SECONDS} s "
+        f"({type(error).__name__}); is it running, and is the address that of its log?"
+    )
+
+
+def _parts_of(address: str) -> tuple[str, str, int]:
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    advice = "give one such as tcp://host:8786 or tls://host:8786"
+    try:
+        protocol, place = parse_address(address)
+        host, port = parse_host_port(place, default_port=8786)
+    except ValueError:
+        raise BackendError(f"{address!r} is no address of a scheduler; {advice}") from None
+    if protocol not in ("tcp", "tls") or not host:
+        raise BackendError(f"{address!r}: schedulers are reached by tcp or tls; {advice}")
+    return protocol, host, port
+
+
+def _reach(address: str, host: str, port: int) -> socket.socket:
+    """Connect; a scheduler that is starting has CONNECT_SECONDS to listen."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return socket.create_connection((host, port), timeout=GREETING_SECONDS)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise BackendError(_no_answer(address, error)) from None
+            time.sleep(0.1)
+
+
+# The handshake is looked at before Dask makes a client: of one that cannot be made, Dask says
+# nothing that helps, and it waits 40 s for the end of what it has begun.
+
+
+def _expect_greeting(address: str, host: str, port: int) -> None:
+    """Raise BackendError if a port speaks TLS.  A Dask server greets first, TLS waits for us."""
+    with _reach(address, host, port) as plain:
+        try:
+            plain.recv(1)
+            return
+        except OSError:
+            pass
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with _reach(address, host, port) as plain, context.wrap_socket(plain):
+            pass
+    except OSError as refusal:  # an alert is TLS as well; what else it is, Dask finds out
+        if "ALERT" not in str(refusal):
+            return
+    raise BackendError(
+        f"the scheduler at {address} speaks TLS; use tls://{host}:{port}, and {CERTIFICATES}"
+    )
+
+
+def _expect_tls(address: str, host: str, port: int, context: ssl.SSLContext) -> None:
+    """Raise BackendError unless both sides take the other's certificate."""
+    try:
+        with _reach(address, host, port) as plain, context.wrap_socket(plain) as secure:
+            secure.recv(1)  # of TLS 1.3, a refusal of our certificate comes with the first answer
+    except ssl.SSLCertVerificationError:
+        raise BackendError(
+            f"{address}: its certificate is not signed by what --tls-ca-file, or Dask's "
+            "configuration, names; ask who runs the scheduler for its CA file"
+        ) from None
+    except ssl.SSLError as refusal:
+        if "ALERT" in str(refusal):
+            raise BackendError(
+                f"the scheduler at {address} refuses our certificate; its CA must have signed the "
+                "one of --tls-cert"
+            ) from None
+        raise BackendError(
+            f"the scheduler at {address} does not speak TLS; use tcp://{host}:{port}"
+        ) from None
+    except OSError as error:
+        raise BackendError(_no_answer(address, error)) from None

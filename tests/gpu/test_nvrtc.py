@@ -1,0 +1,79 @@
+"""The kernels compile to machine code for every architecture, without a warning or a spill.
+
+No GPU and no driver is needed.  Compiled are all specialisations that the reference images use,
+and those that benchmarks/gpu.py times, in float64 and mixed.
+"""
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+
+from tests.parity.golden import CASES
+from tiledsim import build_scene, experiment_from_nanobragg
+from tiledsim.kernels.cuda_params import FINISH_LAYOUT, parameter_layout
+from tiledsim.kernels.cuda_source import (
+    THREADS,
+    Specialisation,
+    finish_source,
+    render_source,
+    specialise,
+)
+
+if importlib.util.find_spec("cuda") is None or not importlib.util.find_spec("nvidia"):
+    pytest.skip("NVRTC is not installed (extra test, Linux only)", allow_module_level=True)
+
+from tests.gpu.nvrtc import Compiled, CompileError, compile_for
+
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100")
+REGISTERS = 65536
+"""Of a multiprocessor."""
+
+
+def specialisations() -> list[Specialisation]:
+    found = set()
+    for case in CASES:
+        scene = build_scene(experiment_from_nanobragg(case.argv, base=case.inputs))
+        for dtype in ("float64", "mixed"):
+            for interpolate in {scene.interpolate, False}:
+                found.add(specialise(scene, dtype, interpolate=interpolate))
+    plain = next(s for s in found if s.shape == "SQUARE" and not s.mixed and not s.products)
+    own = replace(plain, factors="NEAREST", thick="OWN", polar="OWN", omega="OWN")
+    for shape in ("SQUARE", "ROUND", "GAUSS"):
+        for spectrum in (False, True):
+            base = replace(own, shape=shape, spectrum=spectrum, weighted=spectrum)
+            found |= {base, replace(base, mixed=True, pixels=2 if shape == "ROUND" else 4)}
+    return sorted(found, key=str)
+
+
+def assert_well_compiled(compiled: Compiled, blocks: int = 4) -> None:
+    assert compiled.code.startswith(b"\x7fELF")
+    assert compiled.warnings == []
+    assert compiled.spill_bytes == compiled.stack_bytes == 0
+    assert compiled.registers * THREADS * blocks <= REGISTERS
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_specialisation_compiles(architecture: str) -> None:
+    chosen = specialisations()
+    assert len(chosen) > 30
+    for special in chosen:
+        text = render_source(special, parameter_layout(special.mixed))
+        try:
+            assert_well_compiled(compile_for(text, architecture), special.blocks)
+        except (AssertionError, CompileError) as error:
+            error.add_note(f"{special} for {architecture}")
+            raise
+    assert_well_compiled(compile_for(finish_source(FINISH_LAYOUT), architecture))
+
+
+def test_the_test_can_fail() -> None:
+    text = finish_source(FINISH_LAYOUT)
+    with pytest.raises(CompileError):
+        compile_for(text.replace("p.rows", "p.rums"), "sm_90")
+    spilling = 'extern "C" __global__ void f(int *p, int n) { int a[64]; '
+    spilling += "for (int i = 0; i < n; ++i) a[p[i]] = i; p[0] = a[n]; }"
+    with pytest.raises(AssertionError):
+        assert_well_compiled(compile_for(spilling, "sm_90"))
+    unused = 'extern "C" __global__ void f(int *p) { int unused; p[0] = 1; }'
+    assert compile_for(unused, "sm_90").warnings

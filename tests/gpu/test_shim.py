@@ -1,0 +1,287 @@
+"""The CUDA backend on this processor: the kernels' own text, built by g++ and run block by block.
+
+Compared: every pixel of all reference images with nanoBragg (float64), and of them and of drawn
+experiments with the CPU kernel.  How closely: float64 1e-6 relative and 1e-11 of the image's
+maximum; mixed 1e-4 relative above 1e-6 of the maximum, and 1e-5 of the sum, up to 50 cells.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.gpu.shim_device import COMPILER, ShimDevice
+from tests.parity.golden import CASES, Case
+from tests.parity.test_golden import assert_parity
+from tests.strategies import experiments
+from tiledsim import build_scene, experiment_from_nanobragg
+from tiledsim.errors import BackendError
+from tiledsim.experiment import Experiment
+from tiledsim.kernels import cuda, get_backend
+from tiledsim.kernels.cuda import CudaBackend, LostDeviceError, device_bytes
+from tiledsim.kernels.cuda_device import DeviceError
+from tiledsim.kernels.cuda_params import parameter_layout
+from tiledsim.kernels.cuda_source import render_source, specialise
+from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
+from tiledsim.quirks import ALL_QUIRKS
+from tiledsim.scene import Scene
+from tiledsim.tile import Tile
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")
+
+
+@pytest.fixture(scope="module", params=["float64", "mixed"])
+def backend(request: pytest.FixtureRequest) -> CudaBackend:
+    return CudaBackend(request.param, ShimDevice())
+
+
+def whole(scene: Scene, shot: int = 0, panel: int = 0) -> Tile:
+    return Tile(shot, panel, 0, scene.shape[2], 0, scene.shape[3])
+
+
+def assert_as_the_cpu_kernel(image: np.ndarray, scene: Scene, tile: Tile, dtype: str) -> None:
+    expected = get_backend("cpu").render(scene, tile)
+    error, largest = np.abs(image - expected), expected.max()
+    if dtype == "float64":
+        assert (error <= 1e-11 * largest).all()
+    else:
+        seen = expected > 1e-6 * largest
+        assert (error[seen] <= 1e-4 * expected[seen]).all()
+        assert image.sum() == pytest.approx(expected.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_golden(backend: CudaBackend, case: Case) -> None:
+    scene = build_scene(experiment_from_nanobragg(case.argv, base=case.inputs))
+    image = backend.render(scene, whole(scene))
+    if backend.dtype == "float64":
+        assert_parity(image, case.image())
+    assert_as_the_cpu_kernel(image, scene, whole(scene), backend.dtype)
+
+
+def without_steps(experiment: Experiment) -> Experiment:
+    """A top hat's edge may be moved by rounding."""
+    if experiment.crystal.shape != "tophat":
+        return experiment
+    crystal = experiment.crystal.model_copy(update={"shape": "square"})
+    return experiment.replace(crystal=crystal)
+
+
+@settings(max_examples=25, deadline=None)
+@given(experiments())
+def test_spec_as_the_cpu_kernel(experiment: Experiment) -> None:
+    scene = build_scene(without_steps(experiment))
+    image = CudaBackend("float64", ShimDevice()).render(scene, whole(scene))
+    assert_as_the_cpu_kernel(image, scene, whole(scene), "float64")
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    experiments(crystal={"cell_A_deg": (50, 60, 70, 80, 95, 100), "cells": (5, 4, 3)}),
+    st.sets(st.sampled_from(ALL_QUIRKS)),
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.sampled_from(["float64", "mixed"]),
+)
+def test_any_set_of_quirks_as_the_cpu_kernel(
+    experiment: Experiment, quirks: set[str], oversampled: tuple[bool, bool, bool], dtype: str
+) -> None:
+    thick, polar, omega = oversampled
+    sampling = experiment.sampling.model_copy(
+        update={"oversample_thick": thick, "oversample_polar": polar, "oversample_omega": omega}
+    )
+    # A point pixel's 1/R² is above 1: a running product of it overflows, in nanoBragg as here.
+    detector = experiment.detector.model_copy(update={"point_pixel": False})
+    drawn = experiment.replace(quirks=tuple(quirks), sampling=sampling, detector=detector)
+    scene = build_scene(drawn)
+    image = CudaBackend(dtype, ShimDevice()).render(scene, whole(scene))
+    assert_as_the_cpu_kernel(image, scene, whole(scene), dtype)
+
+
+def described(**parts: Any) -> Scene:
+    """A small scene with what is given."""
+    base: dict[str, Any] = {
+        "beam": {"wavelength_A": 1.2},
+        "crystal": {"cell_A_deg": (50, 60, 70, 80, 95, 100), "cells": (7, 8, 9)},
+        "structure_factors": {"default_F": 100},
+        "detector": {"size_px": (75, 61), "pixel_mm": 0.2, "distance_mm": 90},
+    }
+    for name, part in parts.items():
+        base[name] = base.get(name, {}) | part if isinstance(part, dict) else part
+    return build_scene(Experiment.model_validate(base))
+
+
+@pytest.mark.parametrize("shape", ["square", "round", "gauss"])
+def test_mixed_holds_a_thousand_cells(shape: str) -> None:
+    """Every pixel within 1e-3 of the maximum around it, the sum within 1e-5."""
+    scene = described(
+        beam={"wavelength_A": 0.7},
+        crystal={"cells": (1000, 1000, 1000), "shape": shape, "misset_deg": (11, 23, 47),
+                 "mosaic": {"spread_deg": 0.2, "domains": 50}},
+        detector={"size_px": (96, 96), "pixel_mm": 0.1, "distance_mm": 200},
+        rotation={"range_deg": 0.5, "steps": 10},
+        sampling={"oversample": 1},
+    )  # fmt: skip
+    image = CudaBackend("mixed", ShimDevice()).render(scene, whole(scene))
+    expected = get_backend("cpu").render(scene, whole(scene))
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(expected, 4), (9, 9)).max((2, 3))
+    assert (np.abs(image - expected) <= 1e-3 * around).all()
+    assert image.sum() == pytest.approx(expected.sum(), rel=1e-5)
+
+
+def test_a_spectrum_is_projected_once_a_direction() -> None:
+    scene = described(
+        beam={"dispersion_percent": 3.0, "dispersion_steps": 40, "hdiv_range_mrad": 3.0,
+              "hdiv_steps": 2},
+        crystal={"mosaic": {"spread_deg": 0.5, "domains": 3}},
+    )  # fmt: skip
+    assert specialise(scene, "mixed", interpolate=False).spectrum
+    for dtype in ("float64", "mixed"):
+        image = CudaBackend(dtype, ShimDevice()).render(scene, whole(scene))
+        assert_as_the_cpu_kernel(image, scene, whole(scene), dtype)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data(), st.sampled_from(["float64", "mixed"]))
+def test_any_tile_in_any_bands_has_the_same_bytes(data: st.DataObject, dtype: str) -> None:
+    scene = described(crystal={"misset_deg": (3, 5, 7)})
+    image = CudaBackend(dtype, ShimDevice()).render(scene, whole(scene))
+    rows, cols = image.shape
+    s0, f0 = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, cols - 1))
+    s1, f1 = data.draw(st.integers(s0 + 1, rows)), data.draw(st.integers(f0 + 1, cols))
+    backend = CudaBackend(dtype, ShimDevice())
+    backend._band_bytes = data.draw(st.integers(1, 100_000))
+    tile = Tile(0, 0, s0, s1, f0, f1)
+    cut = np.ascontiguousarray(image[s0:s1, f0:f1])
+    assert backend.render(scene, tile).tobytes() == cut.tobytes()
+    stored = backend.start(scene, tile).result()
+    assert stored.pixels.tobytes() == cut.astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("roi", [(0, 74, 0, 60), (5, 40, 17, 30), (3, 3, 60, 60)])
+def test_statistics_are_those_of_the_stored_pixels(roi: tuple[int, int, int, int]) -> None:
+    scene = replace(described(), roi=roi)
+    for tile in (whole(scene), Tile(0, 0, 8, 33, 2, 70), Tile(0, 0, 58, 61, 0, 5)):
+        made = CudaBackend("float64", ShimDevice()).start(scene, tile).result()
+        reduced = reduce_rows(made.pixels, *columns_inside(tile, scene.roi))
+        found = combine_rows(made.rows, tile, scene.roi)
+        expected = combine_rows(reduced, tile, scene.roi)
+        assert found.inside == expected.inside
+        assert found.maximum == expected.maximum
+        assert (found.maximum_slow, found.maximum_fast) == (
+            expected.maximum_slow,
+            expected.maximum_fast,
+        )
+        for name in ("total", "total_sqr", "spread"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-13)
+
+
+def test_what_float32_cannot_hold_is_found_in_the_statistics() -> None:
+    scene = replace(described(), fluence=1e70)
+    made = CudaBackend("float64", ShimDevice()).start(scene, whole(scene)).result()
+    with pytest.raises(FloatingPointError, match="not a finite number"):
+        combine_rows(made.rows, whole(scene), scene.roi)
+
+
+def test_numbers_below_the_normal_ones_are_kept() -> None:
+    bright = described()
+    faint = replace(bright, fluence=bright.fluence * 1e-44)
+    for scene in (bright, faint):
+        tile = whole(scene)
+        made = CudaBackend("float64", ShimDevice()).start(scene, tile).result()
+        expected = get_backend("cpu").start(scene, tile).result()
+        assert np.allclose(made.pixels, expected.pixels, rtol=1e-6, atol=2e-45)
+        assert (made.pixels > 0).any()
+
+
+def test_tiles_in_flight_do_not_disturb_each_other() -> None:
+    scene = described()
+    backend = CudaBackend("float64", ShimDevice())
+    backend._band_bytes = 20_000
+    tiles = [Tile(0, 0, s, min(s + 20, 61), 0, 75) for s in range(0, 61, 20)]
+    waiting = [backend.start(scene, tile) for tile in tiles]
+    image = backend.render(scene, whole(scene)).astype(np.float32)
+    for tile, pending in zip(tiles, waiting, strict=True):
+        assert (pending.result().pixels == image[tile.slow_start : tile.slow_stop]).all()
+
+
+def test_memory_is_what_was_said_and_a_tile_that_does_not_fit_is_split() -> None:
+    scene = described(detector={"size_px": (500, 400)})
+    tile = whole(scene)
+    said = device_bytes(scene, tile, "float64")
+    roomy = ShimDevice()
+    expected = CudaBackend("float64", roomy).render(scene, tile)
+    assert roomy.most_bytes <= said
+    tight = ShimDevice(memory=said // 4)
+    backend = CudaBackend("float64", tight)
+    assert backend.render(scene, tile).tobytes() == expected.tobytes()
+    assert tight.most_bytes <= said // 4
+    assert tight.launches > roomy.launches
+    with pytest.raises(BackendError, match="too little device memory even for the smallest band"):
+        CudaBackend("float64", ShimDevice(memory=10_000)).render(scene, tile)
+
+
+def test_tables_of_scenes_and_shots_are_bounded() -> None:
+    device = ShimDevice()
+    backend = CudaBackend("float64", device)
+    scene = described(shots={"count": 9, "seed": 1})
+    for shot in range(scene.shape[0]):
+        backend.render(scene, whole(scene, shot))
+    kept = backend._scenes[scene.hash, specialise(scene, "float64", interpolate=False)]
+    assert len(kept._shots) == cuda.KEPT_SHOTS
+    for wavelength in (1.0, 1.1, 1.3, 1.4):
+        other = described(beam={"wavelength_A": wavelength})
+        backend.render(other, whole(other))
+    assert len(backend._scenes) == cuda.KEPT_SCENES
+
+
+def test_the_layout_of_the_parameters_is_checked_by_the_compiler() -> None:
+    scene = described()
+    special = specialise(scene, "float64", interpolate=False)
+    layout = parameter_layout(special.mixed)
+    fields = list(layout.descr)
+    swapped = np.dtype([fields[1], fields[0], *fields[2:]])
+    ShimDevice().build(render_source(special, layout), "render")
+    with pytest.raises(DeviceError, match="layout of"):
+        ShimDevice().build(render_source(special, swapped), "render")
+
+
+class BrokenDevice(ShimDevice):
+    """Fails at the first wait as told."""
+
+    def __init__(self, error: DeviceError) -> None:
+        super().__init__()
+        self.error = error
+
+    def wait(self, *marks: float) -> None:
+        if marks:
+            raise self.error
+
+
+def test_an_error_names_kernel_specialisation_grid_and_tile() -> None:
+    scene = described()
+    backend = CudaBackend("mixed", BrokenDevice(DeviceError("cudaErrorInvalidValue: no")))
+    with pytest.raises(BackendError) as caught:
+        backend.start(scene, Tile(0, 0, 8, 40, 0, 75)).result()
+    for part in ("'render'", "mixed square uniform", "slow 8:40", "grid of", "InvalidValue"):
+        assert part in str(caught.value)
+    assert not isinstance(caught.value, LostDeviceError)
+
+
+def test_a_lost_device_ends_the_process() -> None:
+    scene = described()
+    device = BrokenDevice(DeviceError("cudaErrorIllegalAddress: gone", lost=True))
+    with pytest.raises(LostDeviceError, match="cannot use its GPU any more") as caught:
+        CudaBackend("float64", device).render(scene, whole(scene))
+    assert caught.value.ends_the_process
+
+
+def test_what_the_arithmetic_cannot_hold_is_refused() -> None:
+    scene = described(crystal={"cells": (10**6, 10**6, 10**6)})
+    with pytest.raises(BackendError, match="use float64"):
+        CudaBackend("mixed", ShimDevice()).render(scene, whole(scene))
+    huge = replace(described(), wavelength=np.array([1e-16]))
+    with pytest.raises(BackendError, match="too large"):
+        CudaBackend("mixed", ShimDevice()).render(huge, whole(huge))

@@ -1,0 +1,39 @@
+"""What the kernels derive from a scene in the same way."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tiledsim.scene import Scene
+from tiledsim.vectors import Array, unit
+
+
+class PolarizationAxes(NamedTuple):
+    """Unit vectors of the polarization formula [S, 3]."""
+
+    vertical: Array
+    """B."""
+    horizontal: Array
+    """E."""
+
+
+def polarization_axes(scene: Scene) -> PolarizationAxes:
+    """Return the axes of every source."""
+    vertical = unit(np.cross(scene.polarization_axis, scene.incident))
+    return PolarizationAxes(vertical, unit(np.cross(scene.incident, vertical)))
+
+
+class Water(NamedTuple):
+    """How water enters a pixel's sum."""
+
+    start: float
+    """Where the sum starts (quirk water_twice) [photons]."""
+    own: float
+    """Squared scattering times the orientations, of each subpixel and source; 0 with the quirk."""
+
+
+def water(scene: Scene) -> Water:
+    """Return what water adds."""
+    if scene.water_twice:
+        return Water(scene.water_molecules * scene.scale * scene.steps, 0.0)
+    return Water(0.0, scene.water_molecules * scene.orientations)

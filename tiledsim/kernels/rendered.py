@@ -1,0 +1,55 @@
+"""What a kernel gives back of a tile that is to be stored, at once or later."""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.pixel_statistics import columns_inside, reduce_rows
+from tiledsim.scene import Scene
+from tiledsim.tile import Tile
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A tile as it is stored."""
+
+    pixels: NDArray[np.float32]
+    """Photons [rows, cols]; 0 where nothing is rendered."""
+    rows: NDArray[np.void]
+    """Statistics of every row, :data:`tiledsim.pixel_statistics.ROW` [rows]."""
+    seconds: float
+    """What the processor or the GPU spent on it."""
+
+
+class Pending(Protocol):
+    """A tile that is being rendered."""
+
+    def result(self) -> Rendered:
+        """Wait for it; raises what went wrong."""
+
+
+class Renders(Protocol):
+    """Something that renders tiles into the memory of this process."""
+
+    def render(self, scene: Any, tile: Tile) -> NDArray[np.float64]:
+        """Render a tile [rows, cols]."""
+
+
+class OnHost:
+    """A tile that is rendered when its result is asked for, and reduced by NumPy."""
+
+    def __init__(self, renderer: Renders, scene: Scene, tile: Tile) -> None:
+        self._renderer = renderer
+        self._scene = scene
+        self._tile = tile
+
+    def result(self) -> Rendered:
+        """Render the tile."""
+        started = time.perf_counter()
+        with np.errstate(over="ignore"):  # what float32 cannot hold shows in the statistics
+            pixels = self._renderer.render(self._scene, self._tile).astype(np.float32)
+        rows = reduce_rows(pixels, *columns_inside(self._tile, self._scene.roi))
+        return Rendered(pixels, rows, time.perf_counter() - started)

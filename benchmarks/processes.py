@@ -9,17 +9,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+QUIET = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
+}
+"""Dask's self-observation, once for each worker: with many on few cores it alone fills a core."""
+
 
 @contextmanager
-def cluster(workers: int, threads: int) -> Iterator[tuple[Any, int, Path]]:
+def cluster(
+    workers: int, threads: int, *, log_length: int = 1000
+) -> Iterator[tuple[Any, int, Path]]:
     """Start a scheduler and worker processes; give a client, the scheduler's pid and its log.
 
-    The workers can import what lies beside this file.
+    The workers can import what lies beside this file.  ``log_length`` is how many of its messages
+    and events Dask remembers, for each connection.
     """
+    import dask
     from distributed import Client
 
     here = Path(__file__).resolve().parent
-    environment = os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    environment = (
+        os.environ
+        | QUIET
+        | {
+            "PYTHONPATH": f"{here}{os.pathsep}{here.parent}",
+            "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": str(log_length),
+        }
+    )
+    dask.config.set({"distributed.admin.low-level-log-length": log_length})
     with tempfile.TemporaryDirectory(prefix="tiledsim-cluster-") as folder:
         place, log = Path(folder) / "scheduler.json", Path(folder) / "log"
         with log.open("w") as out:

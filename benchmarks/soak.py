@@ -23,12 +23,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+from small_disk import fill, small_disk, why_no_mount
 from soak_worker import FAULTS_IN_TILES
 
 HERE = Path(__file__).resolve()
@@ -144,7 +145,7 @@ def cluster(run: Run) -> Iterator[tuple[str | None, Any, list[psutil.Process]]]:
                  "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]  # fmt: skip
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file),
               "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", nanny,
-              "--death-timeout", "20", "--local-directory", str(run.folder)]  # fmt: skip
+              "--death-timeout", "120", "--local-directory", str(run.folder)]  # fmt: skip
     environment, log = run.environment(), run.folder / "cluster.log"
     with (
         started(scheduler, log, environment) as first,
@@ -232,46 +233,6 @@ def stop(run: Run, worker: psutil.Process) -> None:
     worker.resume()
 
 
-def fill(filler: Path) -> None:
-    """Take all room that a disk still has."""
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            with suppress(OSError):
-                while True:
-                    file.write(b"\0" * size)
-
-
-@contextmanager
-def disk(run: Run) -> Iterator[None]:
-    """Make the folder of the store; a small file system where it is to be full."""
-    place = run.folder / "disk"
-    place.mkdir()
-    small = "full disk" in run.faults
-    if small:
-        size = f"size={DISK_MIB}m"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", place], check=True)
-    try:
-        yield
-    finally:
-        if small:
-            subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def why_no_mount(scratch: Path) -> str:
-    """Say why this machine gives no small disk; empty if it does."""
-    place = scratch / "trial"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    try:
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "no mount command"
-    if made.returncode:
-        return made.stderr.strip() or "mount failed"
-    subprocess.run(["umount", place], check=True)
-    return ""
-
-
 # -- runs -----------------------------------------------------------------------------------------
 
 
@@ -339,7 +300,9 @@ def fault_run(run: Run, expected: tuple[str, object]) -> Run:
     """Make one disturbed run, resumed until it finishes."""
     run.orders.mkdir(parents=True)
     give_orders(run)
-    with disk(run):
+    place = run.folder / "disk"
+    place.mkdir()
+    with small_disk(place, DISK_MIB) if "full disk" in run.faults else nullcontext():
         status = 1
         while status != 0 and run.sessions < 8 and not run.wrong:
             run.sessions += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 BATCH_SECONDS = 1.0
 """What a task should take.  It is also what is lost with a worker, or by Ctrl-C, a thread."""
-LARGEST_BATCH = 1000
+LARGEST_BATCH = 250
 RECENT_BATCHES = 32
 """Batches that the estimate of a tile's time is made from."""
 

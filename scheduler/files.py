@@ -145,7 +145,7 @@ class LocalFiles:
         except FileExistsError:
             return target.read_bytes() == data  # ours, of a call that was interrupted
         finally:
-            made.unlink()
+            made.unlink(missing_ok=True)
         sync_to_disk(target)
         return True
 

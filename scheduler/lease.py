@@ -28,6 +28,9 @@ STALE_SECONDS = 60.0
 WATCH_SECONDS = 25.0
 """How long a lease that seems stale is watched before it is taken: clocks of machines differ."""
 
+LEAVE_SECONDS = 5.0
+"""How long the end of a run waits for a renewal that is under way."""
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -54,13 +57,15 @@ def _parse(data: bytes) -> Holder | None:
         return None
 
 
+def _keys(files: Files) -> list[str]:
+    """Return the keys of leases, in the order of their numbers."""
+    return [PREFIX + name for name in files.names(PREFIX) if re.fullmatch(r"\d{8}\.json", name)]
+
+
 def leases(files: Files) -> dict[str, Holder | None]:
     """Return the leases of a store by key, in the order of their numbers."""
-    found = {}
-    for name in files.names(PREFIX):
-        if re.fullmatch(r"\d{8}\.json", name) and (data := files.read(PREFIX + name)) is not None:
-            found[PREFIX + name] = _parse(data)
-    return found
+    found = {key: files.read(key) for key in _keys(files)}
+    return {key: _parse(data) for key, data in found.items() if data is not None}
 
 
 def _is_running(holder: Holder) -> bool:
@@ -144,8 +149,7 @@ class Lease:
         with self._lock:
             if self._ended.is_set() or time.monotonic() - self._renewed < RENEW_SECONDS:
                 return
-            found = self._files.names(PREFIX)
-            if self._key.removeprefix(PREFIX) != max(found, default=""):
+            if self._key != max(_keys(self._files), default=""):
                 self._lost = "another process has taken this store over"
                 return
             self._files.write(self._key, self._content(), durable=False)
@@ -165,5 +169,7 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        with self._lock, contextlib.suppress(OSError):  # it may not hide how the run ended
-            self._files.delete(self._key)
+        if self._lock.acquire(timeout=LEAVE_SECONDS):  # else the store hangs, and it will be stale
+            with contextlib.suppress(OSError):  # it may not hide how the run ended
+                self._files.delete(self._key)
+            self._lock.release()

@@ -34,10 +34,14 @@ UNFINISHED = {"tiledsim_being_made": True}
 def exists(files: Files) -> bool:
     """Whether anything is at a location, other than a lease or a store that was never made whole.
 
-    Raises StoreError for a file, where a folder is needed.
+    Raises StoreError for a file, where a folder is needed, and for a link where the driver's own
+    files are, which are written and deleted one by one.
     """
-    if isinstance(files, LocalFiles) and files.folder.exists() and not files.folder.is_dir():
-        raise StoreError(f"{files.url} is a file; give the name of a folder")
+    if isinstance(files, LocalFiles):
+        if files.folder.exists() and not files.folder.is_dir():
+            raise StoreError(f"{files.url} is a file; give the name of a folder")
+        if any((files.folder / name).is_symlink() for name in ("run", "run/lease")):
+            raise StoreError(f"{files.url}: its folder run is a link, which no store has")
     names = files.names("")
     if not names or (names == ["run"] and files.names("run/") in ([], ["lease"])):
         return False

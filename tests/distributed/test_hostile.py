@@ -333,6 +333,20 @@ def test_overwrite_follows_no_link_inside(half: Path, small: Experiment, tmp_pat
     assert verify(half).sound
 
 
+@pytest.mark.parametrize("name", ["run", "run/lease"])
+def test_a_link_where_the_driver_writes(
+    half: Path, small: Experiment, tmp_path: Path, name: str
+) -> None:
+    plain_folder(tmp_path / "precious")
+    shutil.rmtree(half / name)
+    (half / name).symlink_to(tmp_path / "precious")
+    for attempt in (
+        lambda: run(small, half, overwrite=True),
+        lambda: run(small, half, resume=True),
+    ):
+        assert "is a link, which no store has" in refused(attempt, tmp_path)
+
+
 def test_a_store_that_was_never_made_whole(half: Path, small: Experiment) -> None:
     """Its making was cut short: nothing of it counts, and it is made anew."""
     (half / "zarr.json").write_text(json.dumps(

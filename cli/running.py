@@ -18,8 +18,8 @@ WorkersOption = Annotated[
     int | None,
     typer.Option(
         "--workers", min=1, metavar="N",
-        help="Worker processes on this machine, or of all SLURM jobs.  Without it, one process here "
-        "with a thread a core.",
+        help="Worker processes on this machine, or of all SLURM jobs.  Without it, one process "
+        "here with a thread a core.",
     ),
 ]  # fmt: skip
 ThreadsOption = Annotated[

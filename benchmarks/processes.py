@@ -9,6 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+QUIET = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
+}
+"""Dask's self-observation, once for each worker: with many on few cores it alone fills a core."""
+
 
 @contextmanager
 def cluster(workers: int, threads: int) -> Iterator[tuple[Any, int, Path]]:
@@ -19,7 +26,7 @@ def cluster(workers: int, threads: int) -> Iterator[tuple[Any, int, Path]]:
     from distributed import Client
 
     here = Path(__file__).resolve().parent
-    environment = os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    environment = os.environ | QUIET | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
     with tempfile.TemporaryDirectory(prefix="tiledsim-cluster-") as folder:
         place, log = Path(folder) / "scheduler.json", Path(folder) / "log"
         with log.open("w") as out:

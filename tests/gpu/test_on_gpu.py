@@ -1,0 +1,161 @@
+"""The CUDA backend on a real GPU: right, bounded, and the same bytes for any number of workers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.gpu.test_shim import assert_as_the_cpu_kernel, described, whole
+from tests.parity.golden import CASES, Case
+from tests.parity.test_golden import assert_parity
+from tiledsim import build_scene, experiment_from_nanobragg
+from tiledsim.errors import BackendError
+from tiledsim.kernels import get_backend
+from tiledsim.kernels.cuda import CudaBackend, device_bytes
+from tiledsim.kernels.cuda_device import CupyDevice
+from tiledsim.kernels.devices import cuda_status, visible_devices
+from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
+from tiledsim.reference import render
+from tiledsim.scheduler import run
+from tiledsim.tile import Tile
+
+USABLE, WHY = cuda_status()
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not USABLE, reason=f"no CUDA device: {WHY}")]
+
+
+@pytest.fixture(scope="module", params=["float64", "mixed"])
+def backend(request: pytest.FixtureRequest) -> CudaBackend:
+    return CudaBackend(request.param)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_golden(backend: CudaBackend, case: Case) -> None:
+    scene = build_scene(experiment_from_nanobragg(case.argv, base=case.inputs))
+    image = backend.render(scene, whole(scene))
+    if backend.dtype == "float64":
+        assert_parity(image, case.image())
+        reference = render(scene, whole(scene))
+        assert (np.abs(image - reference) <= 1e-6 * reference + 1e-12 * reference.max()).all()
+    assert_as_the_cpu_kernel(image, scene, whole(scene), backend.dtype)
+
+
+@pytest.mark.parametrize("shape", ["square", "round", "gauss"])
+def test_mixed_holds_a_thousand_cells(shape: str) -> None:
+    scene = described(
+        beam={"wavelength_A": 0.7},
+        crystal={"cells": (1000, 1000, 1000), "shape": shape, "misset_deg": (11, 23, 47),
+                 "mosaic": {"spread_deg": 0.2, "domains": 50}},
+        detector={"size_px": (512, 512), "pixel_mm": 0.1, "distance_mm": 200},
+        rotation={"range_deg": 0.5, "steps": 10},
+        sampling={"oversample": 1},
+    )  # fmt: skip
+    image = CudaBackend("mixed").render(scene, whole(scene))
+    expected = CudaBackend("float64").render(scene, whole(scene))
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(expected, 4), (9, 9)).max((2, 3))
+    assert (np.abs(image - expected) <= 1e-3 * around).all()
+    assert image.sum() == pytest.approx(expected.sum(), rel=1e-5)
+
+
+def test_stored_tiles_and_their_statistics(backend: CudaBackend) -> None:
+    scene = described(detector={"size_px": (1000, 900)})
+    tiles = [Tile(0, 0, s, min(s + 256, 900), 0, 1000) for s in range(0, 900, 256)]
+    image = backend.render(scene, whole(scene)).astype(np.float32)
+    for tile, pending in zip(tiles, [backend.start(scene, t) for t in tiles], strict=True):
+        made = pending.result()
+        assert (made.pixels == image[tile.slow_start : tile.slow_stop]).all()
+        rows = reduce_rows(made.pixels, *columns_inside(tile, scene.roi))
+        found, expected = (combine_rows(r, tile, scene.roi) for r in (made.rows, rows))
+        assert found.total == pytest.approx(expected.total, rel=1e-13)
+        assert found.spread == pytest.approx(expected.spread, rel=1e-12)
+        assert found.maximum == expected.maximum
+        assert made.seconds > 0
+
+
+def test_memory_is_bounded_and_given_back() -> None:
+    import cupy
+
+    scene = described(detector={"size_px": (4000, 4000)})
+    device, pool = CupyDevice(), cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.used_bytes()
+    backend = CudaBackend("float64", device)
+    backend.render(scene, whole(scene))
+    said = device_bytes(scene, whole(scene), "float64")
+    assert pool.used_bytes() - before <= said + 20 * 512  # the pool rounds up to 512
+    del backend
+    assert pool.used_bytes() == before
+
+
+def test_a_tile_that_does_not_fit_is_split() -> None:
+    import cupy
+
+    scene = described(detector={"size_px": (3000, 3000)})
+    expected = CudaBackend("float64").render(scene, whole(scene))
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    pool.set_limit(size=pool.used_bytes() + device_bytes(scene, whole(scene), "float64") // 4)
+    try:
+        image = CudaBackend("float64").render(scene, whole(scene))
+    finally:
+        pool.set_limit(size=0)
+    assert image.tobytes() == expected.tobytes()
+
+
+def test_a_kernel_that_does_not_compile_is_named() -> None:
+    backend = CudaBackend("float64")
+    build = backend._device.build
+    backend._device.build = lambda source, name: build(source + "nonsense", name)  # type: ignore[method-assign]
+    with pytest.raises(BackendError, match=r"'render' \(float64 square.*does not compile"):
+        backend.render(described(), Tile(0, 0, 0, 8, 0, 8))
+
+
+def images_of(folder: Path) -> dict[str, bytes]:
+    root = folder / "image"
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
+    from tiledsim.experiment import load
+
+    experiment = load(Path(__file__).parents[2] / "examples" / "quickstart.toml")
+    gpu = visible_devices()[0]
+    results = []
+    for workers in (1, 2, 4):
+        store = tmp_path / f"{workers}.zarr"
+        summary = run(experiment, store, gpus=",".join([gpu] * workers) + ",")
+        results.append((images_of(store), summary.images))
+    if len(visible_devices()) > 1:
+        summary = run(experiment, tmp_path / "all.zarr", gpus="all")
+        results.append((images_of(tmp_path / "all.zarr"), summary.images))
+    assert all(result == results[0] for result in results)
+
+
+def test_an_illegal_address_ends_the_process() -> None:
+    """In a process of its own: the context is lost with such an error."""
+    code = """
+import sys
+from tests.gpu.test_shim import described, whole
+from tiledsim.kernels import cuda
+real = cuda.pack
+def wrong(scene, special, tile, addresses, unit):
+    return real(scene, special, tile, addresses | {"image": 8}, unit)
+cuda.pack = wrong
+scene = described()
+try:
+    cuda.CudaBackend("float64").render(scene, whole(scene))
+except cuda.LostDeviceError as error:
+    print(error)
+    sys.exit(77)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                          cwd=Path(__file__).parents[2])  # fmt: skip
+    assert done.returncode == 77, done.stderr
+    assert "cannot use its GPU any more" in done.stdout
+
+
+def test_the_backend_of_this_process_says_what_it_runs_on() -> None:
+    about = get_backend("cuda").describe()
+    for name in ("device", "driver", "cupy", "memory", "compute capability"):
+        assert about[name]

@@ -292,7 +292,8 @@ def test_choices_that_exclude_each_other(words: dict[str, object], named: str) -
     ("address", "named"),
     [
         ("head:8786:9", "is no address of a scheduler"),
-        ("tcp://", "reached by tcp or tls"),
+        ("tcp://", "is no address of a scheduler"),
+        ("tcp://nowhere.invalid:8786", "'nowhere.invalid' is no host"),
         ("http://head:80", "reached by tcp or tls"),
     ],
 )

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tiledsim.kernels.rendered import OnHost
 from tiledsim.scheduler import files, worker
 from tiledsim.scheduler.files import LocalFiles
 from tiledsim.scheduler.records import TileFailure, TileRecord
@@ -54,9 +55,14 @@ def _die() -> NoReturn:
 
 
 class _Renderer:
+    ahead = 0
+
     def __init__(self, job: worker.Job, numbers: dict[Any, int]) -> None:
         self._real = _real_renderer(job.backend, job.dtype)
         self._numbers = numbers
+
+    def start(self, scene: Any, tile: Any) -> OnHost:
+        return OnHost(self, scene, tile)
 
     def render(self, scene: Any, tile: Any) -> Any:
         _Files.tile = self._numbers[tile]

@@ -1,21 +1,18 @@
 """What is kept of a tile once its pixels are written."""
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.pixel_statistics import TileStatistics
 from tiledsim.tile import Tile
 
 
 class Masked(Protocol):
     """What the statistics need to know of a scene."""
-
-    @property
-    def roi(self) -> tuple[int, int, int, int]:
-        """fast_min, fast_max, slow_min, slow_max, inclusive."""
 
     def count_rendered(self, tile: Tile) -> int:
         """Count the pixels of a tile that are rendered."""
@@ -32,6 +29,7 @@ class TileRecord:
     attempt: int
     worker: str
     render_seconds: float
+    """Of the worker's thread: rendering, or waiting for its GPU."""
     write_seconds: float
     inside: int
     """Pixels of the tile inside the region of interest."""
@@ -69,35 +67,18 @@ def checksum(pixels: NDArray[Any]) -> int:
 
 
 def measure(
-    scene: Masked, tile: Tile, pixels: NDArray[Any], *, index: int, attempt: int, worker: str,
-    render_seconds: float, write_seconds: float,
+    scene: Masked, tile: Tile, pixels: NDArray[Any], statistics: TileStatistics, *, index: int,
+    attempt: int, worker: str, render_seconds: float, write_seconds: float,
 ) -> TileRecord:  # fmt: skip
-    """Make the record of a tile from its stored pixels [rows, cols]."""
-    fast_min, fast_max, slow_min, slow_max = scene.roi
-    rows = slice(max(slow_min - tile.slow_start, 0), max(slow_max + 1 - tile.slow_start, 0))
-    cols = slice(max(fast_min - tile.fast_start, 0), max(fast_max + 1 - tile.fast_start, 0))
-    inside = pixels[rows, cols].astype(np.float64)
-    total = float(inside.sum())
-    mean = total / inside.size if inside.size else 0.0
-    maximum, where = 0.0, (tile.slow_start, tile.fast_start)
-    if inside.size and (largest := float(inside.max())) > 0.0:
-        row, col = np.unravel_index(int(inside.argmax()), inside.shape)
-        maximum = largest
-        where = tile.slow_start + rows.start + int(row), tile.fast_start + cols.start + int(col)
+    """Make the record of a tile from its stored pixels [rows, cols] and their statistics."""
     return TileRecord(
         index=index,
         attempt=attempt,
         worker=worker,
         render_seconds=render_seconds,
         write_seconds=write_seconds,
-        inside=inside.size,
         rendered=scene.count_rendered(tile),
-        total=total,
-        total_sqr=float((inside * inside).sum()),
-        spread=float(((inside - mean) ** 2).sum()),
-        maximum=maximum,
-        maximum_slow=where[0],
-        maximum_fast=where[1],
         crc32=checksum(pixels),
         ranges=scene.tile_ranges(tile),
+        **asdict(statistics),
     )

@@ -5,10 +5,13 @@ configuration, and a worker that cannot honour a task fails instead of falling b
 """
 
 import atexit
+import logging
+import os
 import shutil
 import socket
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +21,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.kernels.rendered import Pending
+from tiledsim.pixel_statistics import combine_rows
 from tiledsim.scheduler import store
 from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files
 from tiledsim.scheduler.records import TileFailure, TileRecord, measure
@@ -26,13 +31,22 @@ from tiledsim.tile import Tile
 
 SCENES = "run/scene"
 LONGEST_BATCH_SECONDS = 5.0
+LOST_DEVICE_STATUS = 77
+"""With which a worker ends whose GPU is lost; its nanny starts another."""
 
 
 class Renderer(Protocol):
     """What a worker needs of a backend."""
 
+    @property
+    def ahead(self) -> int:
+        """Tiles that it renders while this process writes others."""
+
     def render(self, scene: Any, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols]."""
+
+    def start(self, scene: Any, tile: Tile) -> Pending:
+        """Start rendering a tile that is to be stored."""
 
 
 @dataclass(frozen=True)
@@ -90,40 +104,90 @@ def worker_name() -> str:
         return socket.gethostname()
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A tile that is being rendered."""
+
+    index: int
+    attempt: int
+    tile: Tile
+    scene: Any
+    pending: Pending
+    ahead: int
+
+
 def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord | TileFailure]:
     """Render and write tiles, given as (number, attempt); one that fails does not harm the others.
 
-    Nothing is reported done that is not written.  Tiles may turn out much slower than those before
-    them: after LONGEST_BATCH_SECONDS what is done is returned, and the rest is left to the driver.
+    A GPU renders the next tile while this one is written.  Nothing is reported done that is not
+    written.  Tiles may turn out much slower than those before them: after LONGEST_BATCH_SECONDS
+    what is done is returned, and the rest is left to the driver.
     """
-    results = []
+    results: list[TileRecord | TileFailure] = []
     latest = time.monotonic() + LONGEST_BATCH_SECONDS
+    begun: deque[_Begun] = deque()
     for index, attempt in tiles:
-        results.append(_render_tile(job, index, attempt))
+        made = _begin(job, index, attempt)
+        if isinstance(made, TileFailure):
+            results.append(made)
+        else:
+            begun.append(made)
+        while begun and len(begun) > begun[0].ahead:
+            results.append(_finish(job, begun.popleft()))
         if time.monotonic() > latest:
             break
-    return results
+    return results + [_finish(job, made) for made in begun]
 
 
-def _render_tile(job: Job, index: int, attempt: int) -> TileRecord | TileFailure:
+def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
     tile = job.layout.tile_at(index)
-    name = worker_name()
     try:
         scene = scene_of(job.location, job.scene_hash)
+        renderer = renderer_of(job.backend, job.dtype)
+        pending = renderer.start(scene, tile)
+        return _Begun(index, attempt, tile, scene, pending, renderer.ahead)
+    except Exception as error:
+        return _failure(index, attempt, error)
+
+
+def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
+    index, attempt, tile = begun.index, begun.attempt, begun.tile
+    try:
         files, image = image_of(job.location)
         started = time.perf_counter()
-        pixels = renderer_of(job.backend, job.dtype).render(scene, tile).astype(image.dtype)
-        if not np.isfinite(pixels).all():
-            raise FloatingPointError("a pixel is not a finite number; is the fluence too large?")
+        made = begun.pending.result()
+        statistics = combine_rows(made.rows, tile, begun.scene.roi)
         rendered = time.perf_counter()
-        store.write_tile(files, image, job.layout, tile, pixels, fsync=job.fsync)
+        store.write_tile(files, image, job.layout, tile, made.pixels, fsync=job.fsync)
         written = time.perf_counter()
     except Exception as error:
-        if getattr(error, "ends_the_process", False):
-            raise
-        full = isinstance(error, OSError) and error.errno in NO_ROOM
-        return TileFailure(index, attempt, name, f"{type(error).__name__}: {error}", full)
+        return _failure(index, attempt, error)
     return measure(
-        scene, tile, pixels, index=index, attempt=attempt, worker=name,
-        render_seconds=rendered - started, write_seconds=written - rendered,
+        begun.scene, tile, made.pixels, statistics, index=index, attempt=attempt,
+        worker=worker_name(), render_seconds=rendered - started, write_seconds=written - rendered,
     )  # fmt: skip
+
+
+def _failure(index: int, attempt: int, error: Exception) -> TileFailure:
+    """Say what went wrong with a tile; where the process cannot go on, end it."""
+    if getattr(error, "ends_the_process", False):
+        _end_the_process(error)
+    full = isinstance(error, OSError) and error.errno in NO_ROOM
+    return TileFailure(index, attempt, worker_name(), f"{type(error).__name__}: {error}", full)
+
+
+def _end_the_process(error: Exception) -> None:
+    """Make room for a fresh process, which a nanny starts; without one, go on and fail.
+
+    Every later CUDA call of this process would fail too, and its tiles with it.
+    """
+    from distributed import get_worker
+
+    try:
+        nanny = get_worker().nanny
+    except ValueError:
+        nanny = None
+    if nanny:
+        logging.getLogger("distributed.worker").error("%s", error)
+        logging.shutdown()
+        os._exit(LOST_DEVICE_STATUS)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.kernels import get_backend
+from tiledsim.kernels.rendered import OnHost
 from tiledsim.scheduler.records import TileFailure, TileRecord
 from tiledsim.scheduler.worker import Job, render_tiles
 from tiledsim.tile import Tile
@@ -21,8 +22,14 @@ class Faulty:
     ``wait`` holds seconds that every tile takes.
     """
 
+    ahead = 0
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def start(self, scene: Any, tile: Tile) -> OnHost:
+        """Put a tile off."""
+        return OnHost(self, scene, tile)
 
     def render(self, scene: Any, tile: Tile) -> NDArray[np.float64]:
         """Render a tile, or not."""

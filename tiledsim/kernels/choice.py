@@ -26,6 +26,10 @@ class Backend(Protocol):
     def dtype(self) -> str:
         """Precision of the arithmetic: ``float64`` or ``mixed``."""
 
+    @property
+    def ahead(self) -> int:
+        """Tiles that can be started before the result of the first is fetched, and pay."""
+
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons per pixel; pixels not rendered are 0."""
 

@@ -84,6 +84,7 @@ class CpuBackend:
 
     name = "cpu"
     dtype = "float64"
+    ahead = 0
 
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""

@@ -156,6 +156,7 @@ class CudaBackend:
     """
 
     name = "cuda"
+    ahead = 1
 
     def __init__(self, dtype: str = "float64", device: Device | None = None) -> None:
         self.dtype = dtype

@@ -51,15 +51,14 @@ def plan(
       tiledsim plan -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
     """
     from tiledsim.build import build_scene
-    from tiledsim.scheduler.connect import choose_place
-    from tiledsim.scheduler.launch import choose_backend
+    from tiledsim.scheduler.launch import choose_workers
     from tiledsim.scheduler.plan import make_plan
     from tiledsim.scheduler.tiles import choose_layout
 
-    place = choose_place(
-        workers=workers, threads=threads, gpus=gpus, cluster=cluster, cluster_config=cluster_config
-    )
-    name = choose_backend(place, backend, dtype)
+    place, name = choose_workers(
+        backend, dtype, workers=workers, threads=threads, gpus=gpus, cluster=cluster,
+        cluster_config=cluster_config,
+    )  # fmt: skip
     parsed = read_experiment(experiment, mode, quirks)
     scene = build_scene(parsed)
     made = make_plan(

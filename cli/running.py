@@ -99,7 +99,13 @@ TileOption = Annotated[
     ),
 ]  # fmt: skip
 BackendOption = Annotated[
-    str, typer.Option("--backend", metavar="auto|cpu|cuda", help="The kernel that renders.")
+    str,
+    typer.Option(
+        "--backend",
+        metavar="auto|cpu|cuda|any",
+        help="The kernel that renders: auto takes CUDA where it can be used; any lets each "
+        "worker take what it has.",
+    ),
 ]
 DtypeOption = Annotated[
     str,

@@ -135,7 +135,7 @@ def _gpu_place(
         if value is not None:
             raise BackendError(
                 f"--{option} with GPUs: each GPU has one process of one thread; leave it out "
-                "(--gpus 0,0 puts two on one GPU)"
+                "(--gpus 0,0 puts two on one GPU), or give --backend cpu"
             )
     chosen = choose_gpus(gpus or "all")
     return Place("cuda", len(chosen), 1, chosen)

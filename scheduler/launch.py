@@ -14,6 +14,7 @@ from tiledsim.build import build_scene
 from tiledsim.errors import BackendError, InputFileError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
+from tiledsim.kernels.choice import BACKENDS, check_names
 from tiledsim.scene import Scene
 from tiledsim.scheduler import store
 from tiledsim.scheduler.batches import BATCH_SECONDS
@@ -28,7 +29,12 @@ from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
-from tiledsim.scheduler.preflight import check_backend, check_folder, check_workers
+from tiledsim.scheduler.preflight import (
+    ask_for_backend,
+    check_folder,
+    check_workers,
+    describe_devices,
+)
 from tiledsim.scheduler.reduce import summarise
 from tiledsim.scheduler.remote import Tls
 from tiledsim.scheduler.report import check_report, performance_report
@@ -36,8 +42,6 @@ from tiledsim.scheduler.slurm import ClusterConfig
 from tiledsim.scheduler.tiles import Layout, choose_layout
 from tiledsim.scheduler.verify import check_scene, find_damage, layout_of, read_records
 from tiledsim.scheduler.worker import SCENES, Job
-
-DTYPES = ("float64", "mixed")
 
 
 def run(
@@ -73,15 +77,17 @@ def run(
     if repair and not resume:
         raise StoreError("repair needs resume: it renders damaged tiles of a run again")
     deadline = None if time_limit_minutes is None else Deadline(time_limit_minutes)
-    place = choose_place(
+    files = open_files(location)
+    if backend == "auto" and resume:
+        backend = _backend_of(files) or backend
+    place, name = choose_workers(
+        backend, dtype,
         client=client, scheduler=scheduler, scheduler_file=scheduler_file, cluster=cluster,
         cluster_config=cluster_config, gpus=gpus, workers=workers, threads=threads, tls=tls,
     )  # fmt: skip
-    name = choose_backend(place, backend, dtype)
     if report is not None:
         check_report(Path(report))
     scene = scene or build_scene(experiment)
-    files = open_files(location)
 
     def find_kept() -> Layout | None:
         """Return the layout of the run to continue, None where a store is to be made."""
@@ -112,7 +118,10 @@ def run(
         if not place.on_this_machine:
             check_workers(connected)
             check_folder(connected, files)
-            check_backend(connected, name, dtype)
+            if name == "auto":
+                name = ask_for_backend(connected)
+        devices = [] if name == "cpu" else describe_devices(connected, name, dtype)
+        if not place.on_this_machine:
             plan = make_plan(
                 scene, layout, workers=there, threads=max(1, in_all // there), backend=name,
                 dtype=dtype,
@@ -124,17 +133,31 @@ def run(
                 create_store(files, experiment, scene, layout, plan, command)
             elif repair:
                 _repair(files, scene, layout)
+            if devices:
+                _record_devices(files, scene, dtype, devices)
             if "summary" in store.read_attributes(files):
                 return load_summary(files)
             job = Job(files.url, scene.hash, layout, name, dtype, fsync)
             return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
 
 
-def choose_backend(place: Place, backend: str, dtype: str) -> str:
+def choose_workers(backend: str, dtype: str, **where: Any) -> tuple[Place, str]:
+    """Check where to run (the options of :func:`choose_place`) and resolve the backend for it.
+
+    Where this machine is to render and CUDA is taken, it is one process for each GPU.
+    """
+    place = choose_place(**where)
+    name = _backend_for(place, backend, dtype)
+    if name == "cuda" and place.kind == "local":
+        place = choose_place(**where | {"cluster": "cuda"})
+    return place, name
+
+
+def _backend_for(place: Place, backend: str, dtype: str) -> str:
     """Resolve the backend for a place: GPUs that were asked for are used.
 
-    Of workers elsewhere nothing is known from here: ``auto`` is the CPU there, unless the precision
-    needs a GPU.  Raises BackendError for what does not go together or cannot be used here.
+    What workers elsewhere have is not known from here: ``auto`` stays, until they can be asked.
+    Raises BackendError for what does not go together or cannot be used here.
     """
     if place.has_gpus:
         if backend == "cpu":
@@ -143,11 +166,32 @@ def choose_backend(place: Place, backend: str, dtype: str) -> str:
                 "cuda and gpus_per_job"
             )
         backend = "cuda"
-    elif backend == "auto" and not place.on_this_machine:
-        backend = "cuda" if dtype == "mixed" else "cpu"
-    if backend == "cuda" and dtype in DTYPES and not place.on_this_machine:
-        return "cuda"
-    return choose_backend_name(backend, dtype)[0]
+    if place.on_this_machine:
+        return choose_backend_name(backend, dtype)[0]
+    check_names(backend, dtype)
+    return "cuda" if backend == "auto" and dtype == "mixed" else backend
+
+
+def _backend_of(files: Files) -> str | None:
+    """Return the backend of a store, to go on with; None where there is no store."""
+    if not store.exists(files):
+        return None
+    backend = store.read_attributes(files).get("backend")
+    return backend if isinstance(backend, str) and backend in BACKENDS else None
+
+
+def _record_devices(files: Files, scene: Scene, dtype: str, devices: list[dict[str, str]]) -> None:
+    """Add the GPUs of this session to what is written about the run."""
+    from tiledsim.kernels.cuda_source import specialise
+
+    known = store.read_attributes(files).get("devices", [])
+    store.update_attributes(
+        files,
+        {
+            "devices": known + [device for device in devices if device not in known],
+            "kernel": str(specialise(scene, dtype, interpolate=scene.interpolate)),
+        },
+    )
 
 
 def _folder_beside(files: Files) -> Path:
@@ -197,6 +241,8 @@ def _check_same_run(
         kept = {key: about[key] for key in ("mode", "scene_hash", "dtype", "backend")}
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
+    if kept["backend"] == "any":  # then tiles of every backend may stand beside each other
+        backend = "any"
     asked = {"mode": scene.mode, "scene_hash": scene.hash, "dtype": dtype, "backend": backend}
     for key, value in asked.items():
         if kept[key] != value:
@@ -289,7 +335,9 @@ def _session(
     workers = wait_for_workers(client)[0] if before < done.size else 0
     for callback in callbacks:
         callback(RunStarted(plan, before, workers, client.dashboard_link, job.layout.grid, done))
-    guess = plan.seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
+    # How fast a GPU is shows with its first tile.
+    seconds = BATCH_SECONDS * plan.tiles if plan.seconds is None else plan.seconds
+    guess = seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
     driver = Driver(
         client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,
         first_batch=int(BATCH_SECONDS / max(guess, 1e-6)), deadline=deadline,

@@ -35,8 +35,10 @@ class Plan:
     """Memory of one worker process, all its threads."""
     workers: int
     threads: int
-    seconds: float
-    """Estimate, without start-up."""
+    device_bytes: int
+    """Memory of the GPU that one worker process takes; 0 without GPUs."""
+    seconds: float | None
+    """Estimate, without start-up; None for GPUs, whose speed is not known beforehand."""
     backend: str
     dtype: str
 
@@ -44,7 +46,7 @@ class Plan:
         """Return the plan as pairs of words, for people."""
         shots, panels, slow, fast = self.shape
         where = f"{self.workers} process(es) x {self.threads} thread(s)"
-        return [
+        lines = [
             (
                 "images",
                 f"{shots} shot(s) x {panels} panel(s) of {slow} x {fast} pixels (slow x fast)",
@@ -58,8 +60,12 @@ class Plan:
                 "workers",
                 f"{where}, {self.backend} {self.dtype}",
             ),
-            ("time", f"about {human_seconds(self.seconds)} after start-up (estimate)"),
         ]
+        if self.device_bytes:
+            lines.insert(-1, ("GPU", f"{human_bytes(self.device_bytes)} of its memory"))
+        if self.seconds is not None:
+            lines.append(("time", f"about {human_seconds(self.seconds)} after start-up (estimate)"))
+        return lines
 
 
 def human_bytes(count: float) -> str:
@@ -92,6 +98,7 @@ def make_plan(
     # A tile in float64, as it is stored, its mask, and what statistics and compression copy of it.
     per_thread = tile_pixels * (8 + itemsize + 1 + 24)
     cost = steps * SECONDS_PER_STEP + pixels * SECONDS_PER_PIXEL
+    cuda = backend == "cuda"
     return Plan(
         shape=scene.shape,
         pixels=pixels,
@@ -103,10 +110,18 @@ def make_plan(
         worker_bytes=PROCESS_BYTES + scene.table_bytes + threads * per_thread,
         workers=workers,
         threads=threads,
-        seconds=cost / max(workers * threads, 1),
+        device_bytes=_device_bytes(scene, layout, dtype) if cuda else 0,
+        seconds=None if cuda else cost / max(workers * threads, 1),
         backend=backend,
         dtype=dtype,
     )
+
+
+def _device_bytes(scene: Any, layout: Layout, dtype: str) -> int:
+    """Memory of a GPU besides its context: the tables of the scene and two bands of a tile."""
+    from tiledsim.kernels.cuda import device_bytes
+
+    return device_bytes(scene, layout.tile_at(0), dtype)
 
 
 def refuse_what_does_not_fit(plan: Plan, files: Files, *, local: bool) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from tiledsim import __version__
 from tiledsim.errors import BackendError, StoreError
-from tiledsim.kernels import choose_backend_name
+from tiledsim.kernels import choose_backend_name, get_backend
+from tiledsim.kernels.devices import cuda_status
 from tiledsim.scheduler import store
 from tiledsim.scheduler.files import Files, LocalFiles
 
@@ -37,15 +38,46 @@ def check_workers(client: Any) -> None:
     )
 
 
-def check_backend(client: Any, backend: str, dtype: str) -> None:
-    """Raise BackendError if a worker, of this version, cannot use the backend that is meant."""
-    answers = client.run(choose_backend_name, backend, dtype, on_error="return")
+def ask_for_backend(client: Any) -> str:
+    """Return ``cuda`` if all workers, of this version, can use it, ``cpu`` if none can.
+
+    Raises BackendError where only some can: a tile's last bits would depend on who renders it.
+    """
+    answers = client.run(cuda_status)
+    usable = [worker for worker, (can, _) in answers.items() if can]
+    if len(usable) in (0, len(answers)):
+        return "cuda" if usable else "cpu"
+    other = min(set(answers) - set(usable))
+    raise BackendError(
+        f"{len(usable)} of {len(answers)} worker(s) can use CUDA, {other} cannot: "
+        f"{answers[other][1]}; give --backend cuda or cpu, or any to let each take what it has"
+    )
+
+
+def describe_devices(client: Any, backend: str, dtype: str) -> list[dict[str, str]]:
+    """Return what GPUs the workers have, each kind once, with the number of workers that have it.
+
+    Raises BackendError if a worker, of this version, cannot use the backend that is meant; each
+    uses its GPU for the first time here.
+    """
+    answers = client.run(_describe, backend, dtype, on_error="return")
     refusals = {worker: a for worker, a in answers.items() if isinstance(a, Exception)}
     if refusals:
         worker = min(refusals)
         raise BackendError(
             f"{len(refusals)} of {len(answers)} worker(s), such as {worker}: {refusals[worker]}"
         )
+    kinds = Counter(tuple(about.items()) for about in answers.values() if about)
+    return [dict(kind) | {"workers": str(count)} for kind, count in sorted(kinds.items())]
+
+
+def _describe(backend: str, dtype: str) -> dict[str, str]:
+    """Describe this worker's GPU, if its tasks will use it."""
+    if choose_backend_name(backend, dtype)[0] != "cuda":
+        return {}
+    about = get_backend(backend, dtype).describe()
+    about.pop("kernel", None)
+    return about
 
 
 def check_folder(client: Any, files: Files) -> None:

@@ -14,7 +14,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.scheduler.cluster import gpu_client
 from tiledsim.scheduler.connect import choose_place
 from tiledsim.scheduler.gpus import choose_gpus
-from tiledsim.scheduler.launch import choose_backend
+from tiledsim.scheduler.launch import choose_workers
 
 
 @pytest.fixture
@@ -66,8 +66,7 @@ def test_the_backend_follows_the_gpus(two: Path) -> None:
     place = choose_place(gpus="2")
     assert (place.kind, place.workers, place.threads) == ("cuda", 2, 1)
     with pytest.raises(BackendError, match="--backend cpu on workers with GPUs"):
-        choose_backend(place, "cpu", "float64")
-    assert choose_backend(choose_place(), "auto", "float64") == "cpu"
+        choose_workers("cpu", "float64", gpus="2")
 
 
 @pytest.mark.parametrize("option", ["workers", "threads"])

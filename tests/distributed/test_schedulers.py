@@ -15,7 +15,7 @@ from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, remote
 from tiledsim.scheduler.connect import choose_place
-from tiledsim.scheduler.launch import choose_backend
+from tiledsim.scheduler.launch import choose_workers
 
 Check = Callable[[Path, Summary], None]
 
@@ -246,12 +246,12 @@ def test_workers_without_a_gpu(tmp_path: Path, file: Path, monkeypatch: pytest.M
 
 
 def test_the_backend_of_workers_elsewhere() -> None:
-    place = choose_place(scheduler="tcp://a:1")
-    assert choose_backend(place, "auto", "float64") == "cpu"
-    assert choose_backend(place, "auto", "mixed") == "cuda"
-    assert choose_backend(place, "cuda", "float64") == "cuda"
+    there = "tcp://a:1"
+    assert choose_workers("auto", "float64", scheduler=there)[1] == "auto"  # they will be asked
+    assert choose_workers("auto", "mixed", scheduler=there)[1] == "cuda"
+    assert choose_workers("cuda", "float64", scheduler=there)[1] == "cuda"
     with pytest.raises(BackendError, match="dtype must be one of"):
-        choose_backend(place, "cuda", "float16")
+        choose_workers("cuda", "float16", scheduler=there)
 
 
 def test_workers_that_do_not_see_the_folder(tmp_path: Path, file: Path) -> None:

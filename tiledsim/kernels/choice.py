@@ -1,7 +1,7 @@
 """Which kernel renders: the one asked for, or the best that this machine has."""
 
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from tiledsim.kernels.rendered import Pending
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 
-BackendName = Literal["auto", "cpu", "cuda"]
+BackendName = Literal["auto", "cpu", "cuda", "any"]
+BACKENDS: Final = ("auto", "cpu", "cuda", "any")
+"""``any``: of several processes, each takes the best that it has."""
+DTYPES: Final = ("float64", "mixed")
 
 
 class Backend(Protocol):
@@ -40,18 +43,23 @@ class Backend(Protocol):
         """Return device, driver and library versions, for the record."""
 
 
+def check_names(backend: str, dtype: str) -> None:
+    """Raise BackendError for a backend or a precision that does not exist, or not together."""
+    if backend not in BACKENDS:
+        raise BackendError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
+    if dtype not in DTYPES:
+        raise BackendError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    if dtype == "mixed" and backend in ("cpu", "any"):
+        raise BackendError("dtype 'mixed' needs a GPU; the CPU kernel computes in float64")
+
+
 def choose_backend_name(requested: str, dtype: str) -> tuple[str, str]:
-    """Resolve ``auto`` to the best kernel that this machine can run, and say why.
+    """Resolve ``auto`` and ``any`` to the best kernel that this machine can run, and say why.
 
     Raises BackendError for a backend or a precision that does not exist, or cannot be used here.
     """
-    if requested not in ("auto", "cpu", "cuda"):
-        raise BackendError(f"backend must be one of auto, cpu, cuda; got {requested!r}")
-    if dtype not in ("float64", "mixed"):
-        raise BackendError(f"dtype must be one of float64, mixed; got {dtype!r}")
+    check_names(requested, dtype)
     if requested == "cpu":
-        if dtype == "mixed":
-            raise BackendError("dtype 'mixed' needs a GPU; the CPU kernel computes in float64")
         return "cpu", "asked for"
     usable, why = cuda_status()
     if usable:
@@ -65,7 +73,7 @@ def choose_backend_name(requested: str, dtype: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=4)
 def get_backend(name: str, dtype: str = "float64") -> Backend:
-    """Make the backend of a name (``auto``, ``cpu``, ``cuda``); one of each a process.
+    """Make the backend of a name (one of ``BACKENDS``); one of each a process.
 
     Raises BackendError where it cannot be used; it never falls back to another.
     """

@@ -1,0 +1,149 @@
+"""Runs on workers with GPUs, the GPUs being this processor: the same bytes, however many there are.
+
+The processes, their environment, what is lost with a GPU and what is written are real.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+from distributed import Client, Nanny, Scheduler, SpecCluster
+
+from tests.gpu import shim_workers
+from tests.gpu.shim_device import COMPILER, ShimDevice
+from tiledsim.errors import BackendError
+from tiledsim.experiment import Experiment
+from tiledsim.kernels import get_backend
+from tiledsim.kernels.cuda import CudaBackend
+from tiledsim.scheduler import files, launch, run, store
+from tiledsim.scheduler import open as open_store
+from tiledsim.scheduler.gather import Summary
+from tiledsim.tile import Tile
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")
+ROOT = Path(__file__).resolve().parents[2]
+
+EXPERIMENT = Experiment.model_validate(
+    {
+        "beam": {"wavelength_A": 1.2},
+        "crystal": {"cell_A_deg": (50, 60, 70, 80, 95, 100), "cells": (5, 5, 5)},
+        "structure_factors": {"default_F": 100},
+        "detector": {"size_px": (1100, 1100), "pixel_mm": 0.2, "distance_mm": 90},
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def shim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho '0, GPU-aa'\necho '1, GPU-bb'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for module, name, value in shim_workers.patches():
+        monkeypatch.setattr(module, name, value)
+    get_backend.cache_clear()
+    with dask.config.set({"distributed.worker.preload": ["tests.gpu.shim_workers"]}):
+        yield
+    get_backend.cache_clear()
+
+
+def outcome(folder: Path, **options: Any) -> tuple[dict[str, bytes], Summary]:
+    summary = run(EXPERIMENT, folder, fsync=False, **options)
+    root = folder / "image"
+    shards = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    return shards, summary
+
+
+def test_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
+    results = [
+        outcome(tmp_path / f"{number}.zarr", gpus=gpus)
+        for number, gpus in enumerate(("1", "2", "0,1,0,1"))
+    ]
+    assert [summary.workers_count for _, summary in results] == [1, 2, 4]
+    for shards, summary in results[1:]:
+        assert shards == results[0][0]
+        assert summary.images == results[0][1].images
+    image = open_store(tmp_path / "0.zarr")["image"][0, 0].to_numpy()
+    scene = launch.build_scene(EXPERIMENT)
+    direct = CudaBackend("float64", ShimDevice()).render(scene, Tile(0, 0, 0, 1100, 0, 1100))
+    assert (image == direct.astype(np.float32)).all()
+    assert results[0][1].images[0].photons == pytest.approx(image.sum(dtype=float), rel=1e-12)
+
+
+def test_auto_takes_every_gpu_and_the_store_names_them(tmp_path: Path) -> None:
+    _, summary = outcome(tmp_path / "a.zarr")
+    assert summary.workers_count == 2
+    about = store.read_attributes(files.open_files(tmp_path / "a.zarr"))
+    assert about["backend"] == "cuda"
+    assert about["kernel"].startswith("float64 square uniform")
+    assert [(d["shown"], d["workers"]) for d in about["devices"]] == [("0", "1"), ("1", "1")]
+    resumed = run(EXPERIMENT, tmp_path / "a.zarr", resume=True)
+    assert resumed.images == summary.images
+
+
+def test_workers_are_not_for_gpus(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="give --backend cpu"):
+        run(EXPERIMENT, tmp_path / "a.zarr", workers=3)
+    assert not (tmp_path / "a.zarr").exists()
+    assert outcome(tmp_path / "a.zarr", workers=1, backend="cpu")[1].workers_count == 1
+
+
+def test_a_lost_gpu_costs_its_process_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, whole = outcome(tmp_path / "a.zarr", gpus="2")
+    order = tmp_path / "lose"
+    order.touch()
+    monkeypatch.setenv("TILEDSIM_TEST_LOSE", str(order))
+    shards, summary = outcome(tmp_path / "b.zarr", gpus="2")
+    assert not order.exists()
+    assert summary.lost_workers == 1
+    assert shards == expected
+    assert summary.images == whole.images
+
+
+@contextmanager
+def half_with_gpus() -> Iterator[Client]:
+    """Two workers, one with a GPU and one without."""
+    settings = {"host": "127.0.0.1", "dashboard_address": None, "nthreads": 1,
+                "silence_logs": logging.CRITICAL}  # fmt: skip
+    workers = {
+        "with": {"cls": Nanny, "options": settings},
+        "without": {"cls": Nanny, "options": settings | {"env": {"TILEDSIM_TEST_NO_GPU": "1"}}},
+    }
+    listening = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+    scheduler = {"cls": Scheduler, "options": listening}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 10}),
+        SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2)
+        yield client
+
+
+def test_clusters_of_both_kinds_are_refused_unless_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "a.zarr"
+    with half_with_gpus() as client:
+        with pytest.raises(BackendError, match=r"1 of 2 worker\(s\) can use CUDA, .* or any"):
+            run(EXPERIMENT, target, client=client)
+        with pytest.raises(BackendError, match=r"1 of 2 worker\(s\), such as .*no GPU"):
+            run(EXPERIMENT, target, client=client, backend="cuda")
+        with pytest.raises(BackendError, match="mixed"):
+            run(EXPERIMENT, target, client=client, backend="any", dtype="mixed")
+        assert not target.exists()
+        _, summary = outcome(target, client=client, backend="any")
+        _, cpu = outcome(tmp_path / "b.zarr", client=client, backend="cpu")
+    assert {worker.worker for worker in summary.workers} <= {"with", "without"}
+    assert summary.photons == pytest.approx(cpu.photons, rel=1e-7)
+    about = store.read_attributes(files.open_files(target))
+    assert about["backend"] == "any"
+    assert [device["device"] for device in about["devices"]] == ["g++"]

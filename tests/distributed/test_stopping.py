@@ -140,13 +140,13 @@ def test_a_report_that_cannot_be_made_at_the_end(tmp_path: Path) -> None:
 
     folder = tmp_path / "reports"
     folder.mkdir()
-    with (
-        local_client(1, 1) as client,
-        pytest.raises(RunError, match=r"the run is finished, but --report .* was not made"),
-        performance_report(client, folder / "report.html"),
-    ):
+    with local_client(1, 1) as client:
+        report = performance_report(client, folder / "report.html")
+        report.__enter__()
         folder.rmdir()
         folder.write_text("in the way")
+        with pytest.raises(RunError, match=r"the run is finished, but --report .* was not made"):
+            report.__exit__(None, None, None)
 
 
 def test_a_report_without_bokeh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ class Progress:
     def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live
+        from rich.status import Status
 
         self._console = Console(stderr=True)
+        self._waiting: Status | None = None
         self._live: Live | None = None
         self._started = self._said = 0.0
         self._new = self._total = self._before = self._retried = self._lost = 0
@@ -91,16 +93,20 @@ class Progress:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _connect(self, event: Any) -> None:
-        match event.kind:
-            case "slurm":
-                self._say(f"waiting   for {event.workers} worker(s) of SLURM; the first one begins")
-            case "scheduler" | "client":
-                self._say("waiting   for the scheduler and its first worker")
+        """Show that workers are waited for, as long as they are: a refusal stays one line."""
+        what = {
+            "slurm": f"waiting for the first of {event.workers:,} worker(s) of SLURM",
+            "scheduler": "waiting for the scheduler and its first worker",
+        }.get(event.kind, "starting workers")
+        if self._console.is_terminal:
+            self._waiting = self._console.status(what)
+            self._waiting.start()
 
     def _start(self, event: Any) -> None:
         import numpy as np
         from rich.live import Live
 
+        self.stop()
         for line in plan_lines(event.plan):
             print(line, file=sys.stderr)
         if event.done:
@@ -162,6 +168,7 @@ class Progress:
 
     def stop(self) -> None:
         """Give the terminal back."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        for shown in (self._waiting, self._live):
+            if shown is not None:
+                shown.stop()
+        self._waiting = self._live = None

@@ -10,18 +10,22 @@ if TYPE_CHECKING:
     from tiledsim.scheduler.gather import Summary as Summary
     from tiledsim.scheduler.launch import run as run
     from tiledsim.scheduler.plan import Plan as Plan
+    from tiledsim.scheduler.remote import Tls as Tls
+    from tiledsim.scheduler.slurm import ClusterConfig as ClusterConfig
     from tiledsim.scheduler.views import lazy as lazy
     from tiledsim.scheduler.views import open as open
 
 _HOME = {
+    "ClusterConfig": "tiledsim.scheduler.slurm",
     "Plan": "tiledsim.scheduler.plan",
     "Summary": "tiledsim.scheduler.gather",
+    "Tls": "tiledsim.scheduler.remote",
     "lazy": "tiledsim.scheduler.views",
     "open": "tiledsim.scheduler.views",
     "run": "tiledsim.scheduler.launch",
 }
 
-__all__ = ["Plan", "Summary", "lazy", "open", "run"]
+__all__ = ["ClusterConfig", "Plan", "Summary", "Tls", "lazy", "open", "run"]
 
 
 def __getattr__(name: str) -> Any:

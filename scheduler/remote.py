@@ -148,7 +148,7 @@ def _parts_of(address: str) -> tuple[str, str, int]:
     advice = "give one such as tcp://host:8786 or tls://host:8786"
     try:
         protocol, place = parse_address(address)
-        host, port = parse_host_port(place, default_port=8786)
+        host, port = parse_host_port(place)
     except ValueError:
         raise BackendError(f"{address!r} is no address of a scheduler; {advice}") from None
     if protocol not in ("tcp", "tls") or not host:
@@ -162,6 +162,8 @@ def _reach(address: str, host: str, port: int) -> socket.socket:
     while True:
         try:
             return socket.create_connection((host, port), timeout=GREETING_SECONDS)
+        except socket.gaierror as error:
+            raise BackendError(f"{address}: {host!r} is no host: {error.strerror}") from None
         except OSError as error:
             if time.monotonic() > deadline:
                 raise BackendError(_no_answer(address, error)) from None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tiledsim.errors import BackendError, StoreError
+from tiledsim.errors import BackendError, RunError, StoreError
 
 
 def check_report(file: Path) -> None:
@@ -26,7 +26,8 @@ def performance_report(client: Any, file: str | Path | None) -> Iterator[None]:
     """Keep Dask's report of what happens inside, in a file that needs nothing from elsewhere.
 
     A run that fails has one too, unless its scheduler is gone.  Raises BackendError where the
-    scheduler, which makes the report, has no bokeh.
+    scheduler, which makes the report, has no bokeh, and RunError if the report of a finished run
+    could not be made.
     """
     if file is None:
         yield
@@ -48,5 +49,8 @@ def performance_report(client: Any, file: str | Path | None) -> Iterator[None]:
         with contextlib.suppress(Exception), client.as_current():
             report.__exit__(None, None, None)
         raise
-    with client.as_current():
-        report.__exit__(None, None, None)
+    try:
+        with client.as_current():
+            report.__exit__(None, None, None)
+    except Exception as error:  # of Dask, bokeh or the disk
+        raise RunError(f"the run is finished, but --report {file} was not made: {error}") from None

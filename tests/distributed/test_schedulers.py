@@ -158,14 +158,13 @@ def test_dasks_own_configuration_has_the_certificates(
         (["--tls-ca-file", "cert.pem", "--tls-cert", "cert.pem"], "no certificate with its key"),
     ],
 )
-def test_certificate_files_that_cannot_be_used(
-    tmp_path: Path, file: Path, keep: list[str], named: str
-) -> None:
+def test_certificate_files_that_cannot_be_used(tmp_path: Path, keep: list[str], named: str) -> None:
     make_certificates(tmp_path)
     (tmp_path / "junk.pem").write_text("no certificate")
-    words = ["run", file, "-o", "a.zarr", "--quiet", "--scheduler", "tls://127.0.0.1:1", *keep]
-    assert named in refusal(*words, cwd=tmp_path)
-    assert not (tmp_path / "a.zarr").exists()
+    files = {option: tmp_path / file for option, file in zip(keep[::2], keep[1::2], strict=True)}
+    tls = remote.Tls(files.get("--tls-ca-file"), files.get("--tls-cert"))
+    with pytest.raises(BackendError, match=named):
+        choose_place(scheduler="tls://127.0.0.1:1", tls=tls)
 
 
 PRELOAD = """
@@ -293,7 +292,8 @@ def test_choices_that_exclude_each_other(words: dict[str, object], named: str) -
     ("address", "named"),
     [
         ("head:8786:9", "is no address of a scheduler"),
-        ("tcp://", "reached by tcp or tls"),
+        ("tcp://", "is no address of a scheduler"),
+        ("tcp://nowhere.invalid:8786", "'nowhere.invalid' is no host"),
         ("http://head:80", "reached by tcp or tls"),
     ],
 )

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.unit.command import refusal, tiledsim
+from tiledsim.errors import BackendError, RunError
 
 EXPERIMENT = """
 [beam]
@@ -133,10 +134,24 @@ def test_the_report_is_kept(tmp_path: Path, experiment: Path) -> None:
     assert not (tmp_path / "b.zarr").exists()
 
 
+def test_a_report_that_cannot_be_made_at_the_end(tmp_path: Path) -> None:
+    from tiledsim.scheduler.cluster import local_client
+    from tiledsim.scheduler.report import performance_report
+
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    with local_client(1, 1) as client:
+        report = performance_report(client, folder / "report.html")
+        report.__enter__()
+        folder.rmdir()
+        folder.write_text("in the way")
+        with pytest.raises(RunError, match=r"the run is finished, but --report .* was not made"):
+            report.__exit__(None, None, None)
+
+
 def test_a_report_without_bokeh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import importlib.util
 
-    from tiledsim.errors import BackendError
     from tiledsim.scheduler.report import check_report
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

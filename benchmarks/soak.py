@@ -143,20 +143,29 @@ def cluster(run: Run) -> Iterator[tuple[str | None, Any, list[psutil.Process]]]:
     nanny = "--no-nanny" if set(run.faults) & set(OWN_SCHEDULER) else "--nanny"
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1",
                  "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]  # fmt: skip
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file),
-              "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", nanny,
-              "--death-timeout", "120", "--local-directory", str(run.folder)]  # fmt: skip
     environment, log = run.environment(), run.folder / "cluster.log"
-    with (
-        started(scheduler, log, environment) as first,
-        started(worker, log, environment) as a,
-        started(worker, log, environment) as b,
-    ):
-        deadline = time.monotonic() + 60
-        while not file.exists() and time.monotonic() < deadline:
+    with started(scheduler, log, environment) as first:
+        address = read_address(file)
+        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address,
+                  "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", nanny,
+                  "--death-timeout", "120", "--local-directory", str(run.folder)]  # fmt: skip
+        with (
+            started(worker, log, environment) as a,
+            started(worker, log, environment) as b,
+        ):
+            yield address, first, [psutil.Process(a.pid), psutil.Process(b.pid)]
+
+
+def read_address(file: Path) -> str:
+    """Return the address in a scheduler's file, which Dask writes in pieces."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return str(json.loads(file.read_text())["address"])
+        except (FileNotFoundError, ValueError):
+            if time.monotonic() > deadline:
+                raise
             time.sleep(0.05)
-        address = json.loads(file.read_text())["address"]
-        yield address, first, [psutil.Process(a.pid), psutil.Process(b.pid)]
 
 
 def workers_of(parents: list[psutil.Process]) -> list[psutil.Process]:

@@ -105,10 +105,12 @@ def test_a_signal_stops_a_run_that_is_watched(
 def test_a_time_limit(tmp_path: Path, experiment: Path) -> None:
     """It ends in time with what was begun, and the next session goes on."""
     store = tmp_path / "image.zarr"
-    minutes = 0.2
+    # Several times as much as the limit allows, for machines much faster than this one was.
+    experiment.write_text(experiment.read_text().replace("oversample = 3", "oversample = 5"))
+    minutes = 0.1
     started = time.monotonic()
     done = tiledsim("run", experiment, "-o", store, "--time-limit", str(minutes))
-    assert time.monotonic() - started < 60 * minutes + 10  # of a busy machine
+    assert time.monotonic() - started < 60 * minutes + 15  # of a busy machine
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("tiledsim: error: stopped at the time limit")

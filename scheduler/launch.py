@@ -62,8 +62,10 @@ def run(
     and ``scheduler_file`` its file, with ``tls`` for its certificates.  Without them, workers are
     started: on this machine (``cluster="local"``, the default) one process with a thread a core, or
     ``workers`` processes with ``threads`` each; with ``cluster="cuda"`` or ``gpus`` ("all", "2",
-    "0,2") one process for each GPU; with ``cluster="slurm"`` jobs of ``cluster_config``.  GPUs that
-    are asked for here are used; of other workers elsewhere, ``backend="auto"`` is the CPU.
+    "0,2") one process for each GPU; with ``cluster="slurm"`` jobs of ``cluster_config``.
+
+    ``backend="auto"`` takes CUDA where this machine, or all workers elsewhere, can use it, and what
+    the store was begun with on ``resume``; ``"any"`` lets each worker elsewhere take what it has.
 
     ``tile`` (rows, cols) is rounded up to whole shards.  ``resume`` continues a run that was cut
     short; ``repair`` with it reads the finished tiles back and renders those again that are

@@ -65,3 +65,16 @@ def experiments(draw: st.DrawFn, **fixed: Any) -> Experiment:
         "background": {"water_um": draw(st.sampled_from([0.0, 20.0]))},
     }  # fmt: skip
     return Experiment(**(parts | fixed))
+
+
+def with_quirks(
+    experiment: Experiment, quirks: set[str], oversampled: tuple[bool, bool, bool]
+) -> Experiment:
+    """Give an experiment quirks, and corrections (thick, polar, omega) of their own or not."""
+    thick, polar, omega = oversampled
+    sampling = experiment.sampling.model_copy(
+        update={"oversample_thick": thick, "oversample_polar": polar, "oversample_omega": omega}
+    )
+    # A point pixel's 1/R² is above 1: a running product of it overflows, in nanoBragg as here.
+    detector = experiment.detector.model_copy(update={"point_pixel": False})
+    return experiment.replace(quirks=tuple(quirks), sampling=sampling, detector=detector)

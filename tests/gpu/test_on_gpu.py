@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.gpu.test_shim import assert_as_the_cpu_kernel, described, whole
+from tests.gpu.test_shim import (
+    assert_as_the_cpu_kernel,
+    assert_close_to_the_maximum_around,
+    described,
+    thousand_cells,
+    whole,
+)
 from tests.parity.golden import CASES, Case
 from tests.parity.test_golden import assert_parity
 from tiledsim import build_scene, experiment_from_nanobragg
@@ -43,19 +49,10 @@ def test_golden(backend: CudaBackend, case: Case) -> None:
 
 @pytest.mark.parametrize("shape", ["square", "round", "gauss"])
 def test_mixed_holds_a_thousand_cells(shape: str) -> None:
-    scene = described(
-        beam={"wavelength_A": 0.7},
-        crystal={"cells": (1000, 1000, 1000), "shape": shape, "misset_deg": (11, 23, 47),
-                 "mosaic": {"spread_deg": 0.2, "domains": 50}},
-        detector={"size_px": (512, 512), "pixel_mm": 0.1, "distance_mm": 200},
-        rotation={"range_deg": 0.5, "steps": 10},
-        sampling={"oversample": 1},
-    )  # fmt: skip
+    scene = thousand_cells(shape, 512)
     image = CudaBackend("mixed").render(scene, whole(scene))
     expected = CudaBackend("float64").render(scene, whole(scene))
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(expected, 4), (9, 9)).max((2, 3))
-    assert (np.abs(image - expected) <= 1e-3 * around).all()
-    assert image.sum() == pytest.approx(expected.sum(), rel=1e-5)
+    assert_close_to_the_maximum_around(image, expected)
 
 
 def test_stored_tiles_and_their_statistics(backend: CudaBackend) -> None:

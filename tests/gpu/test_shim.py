@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.gpu.shim_device import COMPILER, ShimDevice
 from tests.parity.golden import CASES, Case
 from tests.parity.test_golden import assert_parity
-from tests.strategies import experiments
+from tests.strategies import experiments, with_quirks
 from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
@@ -88,14 +88,7 @@ def test_spec_as_the_cpu_kernel(experiment: Experiment) -> None:
 def test_any_set_of_quirks_as_the_cpu_kernel(
     experiment: Experiment, quirks: set[str], oversampled: tuple[bool, bool, bool], dtype: str
 ) -> None:
-    thick, polar, omega = oversampled
-    sampling = experiment.sampling.model_copy(
-        update={"oversample_thick": thick, "oversample_polar": polar, "oversample_omega": omega}
-    )
-    # A point pixel's 1/R² is above 1: a running product of it overflows, in nanoBragg as here.
-    detector = experiment.detector.model_copy(update={"point_pixel": False})
-    drawn = experiment.replace(quirks=tuple(quirks), sampling=sampling, detector=detector)
-    scene = build_scene(drawn)
+    scene = build_scene(with_quirks(experiment, quirks, oversampled))
     image = CudaBackend(dtype, ShimDevice()).render(scene, whole(scene))
     assert_as_the_cpu_kernel(image, scene, whole(scene), dtype)
 
@@ -113,22 +106,29 @@ def described(**parts: Any) -> Scene:
     return build_scene(Experiment.model_validate(base))
 
 
-@pytest.mark.parametrize("shape", ["square", "round", "gauss"])
-def test_mixed_holds_a_thousand_cells(shape: str) -> None:
-    """Every pixel within 1e-3 of the maximum around it, the sum within 1e-5."""
-    scene = described(
+def thousand_cells(shape: str, side: int) -> Scene:
+    return described(
         beam={"wavelength_A": 0.7},
         crystal={"cells": (1000, 1000, 1000), "shape": shape, "misset_deg": (11, 23, 47),
                  "mosaic": {"spread_deg": 0.2, "domains": 50}},
-        detector={"size_px": (96, 96), "pixel_mm": 0.1, "distance_mm": 200},
+        detector={"size_px": (side, side), "pixel_mm": 0.1, "distance_mm": 200},
         rotation={"range_deg": 0.5, "steps": 10},
         sampling={"oversample": 1},
     )  # fmt: skip
-    image = CudaBackend("mixed", ShimDevice()).render(scene, whole(scene))
-    expected = get_backend("cpu").render(scene, whole(scene))
+
+
+def assert_close_to_the_maximum_around(image: np.ndarray, expected: np.ndarray) -> None:
+    """Every pixel within 1e-3 of the maximum around it, the sum within 1e-5."""
     around = np.lib.stride_tricks.sliding_window_view(np.pad(expected, 4), (9, 9)).max((2, 3))
     assert (np.abs(image - expected) <= 1e-3 * around).all()
     assert image.sum() == pytest.approx(expected.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", ["square", "round", "gauss"])
+def test_mixed_holds_a_thousand_cells(shape: str) -> None:
+    scene = thousand_cells(shape, 96)
+    image = CudaBackend("mixed", ShimDevice()).render(scene, whole(scene))
+    assert_close_to_the_maximum_around(image, get_backend("cpu").render(scene, whole(scene)))
 
 
 def test_a_spectrum_is_projected_once_a_direction() -> None:

@@ -20,6 +20,7 @@ from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
 from tiledsim.kernels.cuda import CudaBackend
+from tiledsim.pixel_trace import trace
 from tiledsim.scheduler import files, launch, run, store
 from tiledsim.scheduler import open as open_store
 from tiledsim.scheduler.gather import Summary
@@ -87,6 +88,15 @@ def test_auto_takes_every_gpu_and_the_store_names_them(tmp_path: Path) -> None:
     assert [(d["shown"], d["workers"]) for d in about["devices"]] == [("0", "1"), ("1", "1")]
     resumed = run(EXPERIMENT, tmp_path / "a.zarr", resume=True)
     assert resumed.images == summary.images
+
+
+def test_a_traced_pixel_has_the_value_of_the_gpu() -> None:
+    scene = launch.build_scene(EXPERIMENT)
+    entries = trace(scene, 0, 400, 500, backend="cuda").entries
+    traced = {entry.name: entry.value for entry in entries}
+    image = CudaBackend("float64", ShimDevice()).render(scene, Tile(0, 0, 384, 448, 480, 512))
+    assert traced["kernel_I_pixel"] == image[16, 20]
+    assert traced["kernel_rel_delta"] < 1e-9
 
 
 def test_workers_are_not_for_gpus(tmp_path: Path) -> None:

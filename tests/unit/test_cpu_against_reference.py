@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import experiments
+from tests.strategies import experiments, with_quirks
 from tiledsim import build_scene, simulate
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
@@ -47,13 +47,7 @@ def test_spec(experiment: Experiment) -> None:
 def test_any_set_of_quirks(
     experiment: Experiment, quirks: set[str], oversampled: tuple[bool, bool, bool]
 ) -> None:
-    thick, polar, omega = oversampled
-    sampling = experiment.sampling.model_copy(
-        update={"oversample_thick": thick, "oversample_polar": polar, "oversample_omega": omega}
-    )
-    # A point pixel's 1/R² is above 1: a running product of it overflows, in nanoBragg as here.
-    detector = experiment.detector.model_copy(update={"point_pixel": False})
-    drawn = experiment.replace(quirks=tuple(quirks), sampling=sampling, detector=detector)
+    drawn = with_quirks(experiment, quirks, oversampled)
     assert_close(*both(drawn))
 
 

@@ -93,7 +93,7 @@ def test_auto_takes_every_gpu_and_the_store_names_them(tmp_path: Path) -> None:
 def test_a_traced_pixel_has_the_value_of_the_gpu() -> None:
     scene = launch.build_scene(EXPERIMENT)
     entries = trace(scene, 0, 400, 500, backend="cuda").entries
-    traced = {entry.name: entry.value for entry in entries}
+    traced = {entry.key: entry.value for entry in entries}
     image = CudaBackend("float64", ShimDevice()).render(scene, Tile(0, 0, 384, 448, 480, 512))
     assert traced["kernel_I_pixel"] == image[16, 20]
     assert traced["kernel_rel_delta"] < 1e-9

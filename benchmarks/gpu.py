@@ -187,7 +187,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as scratch:
             files = open_files(Path(scratch) / "a.zarr")
-            store.create(files, layout, "float32", 0.11, {})
+            store.create(files, layout, "float32", 0.11)
             save_scene(files, scene)
             job = Job(files.url, scene.hash, layout, "cuda", "float64", True)
             render_tiles(job, tiles[:1])  # loads the scene and the kernel
@@ -200,7 +200,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
         found["render"].append(time.perf_counter() - started)
         with tempfile.TemporaryDirectory() as scratch:
             files = open_files(Path(scratch) / "a.zarr")
-            store.create(files, layout, "float32", 0.11, {})
+            store.create(files, layout, "float32", 0.11)
             image = store.open_image(files)
             started = time.perf_counter()
             for (index, _), part in zip(tiles, pixels, strict=True):

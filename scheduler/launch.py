@@ -34,6 +34,7 @@ from tiledsim.scheduler.preflight import (
     check_folder,
     check_workers,
     describe_devices,
+    release_devices,
 )
 from tiledsim.scheduler.reduce import summarise
 from tiledsim.scheduler.remote import Tls
@@ -140,7 +141,11 @@ def run(
             if "summary" in store.read_attributes(files):
                 return load_summary(files)
             job = Job(files.url, scene.hash, layout, name, dtype, fsync)
-            return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
+            try:
+                return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
+            finally:
+                if devices and not place.on_this_machine:
+                    release_devices(connected, name, dtype)
 
 
 def choose_workers(backend: str, dtype: str, **where: Any) -> tuple[Place, str]:

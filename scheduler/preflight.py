@@ -80,6 +80,16 @@ def _describe(backend: str, dtype: str) -> dict[str, str]:
     return about
 
 
+def release_devices(client: Any, backend: str, dtype: str) -> None:
+    """Let workers that outlive the run give back their GPUs' memory, those that still answer."""
+    if client.status == "running":
+        client.run(_release, backend, dtype, on_error="ignore")
+
+
+def _release(backend: str, dtype: str) -> None:
+    get_backend(backend, dtype).release()
+
+
 def check_folder(client: Any, files: Files) -> None:
     """Raise StoreError if a worker does not see the folder where a store is, or will be."""
     if not isinstance(files, LocalFiles):

@@ -21,7 +21,7 @@ from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import cuda, get_backend
-from tiledsim.kernels.cuda import CudaBackend, LostDeviceError, device_bytes
+from tiledsim.kernels.cuda import CudaBackend, LostDeviceError, band_rows, device_bytes
 from tiledsim.kernels.cuda_device import DeviceError
 from tiledsim.kernels.cuda_params import parameter_layout
 from tiledsim.kernels.cuda_source import render_source, specialise
@@ -221,6 +221,23 @@ def test_memory_is_what_was_said_and_a_tile_that_does_not_fit_is_split() -> None
     assert tight.launches > roomy.launches
     with pytest.raises(BackendError, match="too little device memory even for the smallest band"):
         CudaBackend("float64", ShimDevice(memory=10_000)).render(scene, tile)
+
+
+def test_a_band_is_bounded_in_time_too() -> None:
+    scene = replace(described(), oversample=8000)  # 64 million steps a pixel
+    assert band_rows(scene, whole(scene)) == 8
+    assert band_rows(described(), whole(scene)) == scene.shape[2]
+
+
+def test_all_memory_is_given_back() -> None:
+    device = ShimDevice()
+    backend = CudaBackend("float64", device)
+    scene = described()
+    image = backend.render(scene, whole(scene))
+    assert device.free_bytes() < 2**62
+    backend.release()
+    assert device.free_bytes() == 2**62
+    assert backend.render(scene, whole(scene)).tobytes() == image.tobytes()
 
 
 def test_tables_of_scenes_and_shots_are_bounded() -> None:

@@ -39,6 +39,9 @@ class Backend(Protocol):
     def start(self, scene: Scene, tile: Tile) -> Pending:
         """Start rendering a tile that is to be stored."""
 
+    def release(self) -> None:
+        """Give back the memory that is kept for the next tile."""
+
     def describe(self) -> dict[str, str]:
         """Return device, driver and library versions, for the record."""
 

@@ -103,6 +103,9 @@ class CpuBackend:
         render_rows(p, tile.slow_start, tile.fast_start, rendered, image)
         return image
 
+    def release(self) -> None:
+        """Hold nothing."""
+
     def describe(self) -> dict[str, str]:
         """Return what computes, for the record."""
         import numba

@@ -1,6 +1,7 @@
 """The CUDA backend: tiles in bands of rows, copied to the host while the next band is rendered."""
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import RLock
@@ -36,6 +37,9 @@ from tiledsim.tile import Tile
 
 BAND_BYTES: Final = 64 * 2**20
 """Device memory for the pixels of one band; there are two bands."""
+BAND_STEPS: Final = 50_000_000_000
+"""Evaluations of one band: half a second or less of a large card, seconds of a small one.  What
+drives a display ends a kernel that takes much longer."""
 KEPT_SCENES: Final = 2
 KEPT_SHOTS: Final = 4
 """Tables that stay on the device: of scenes, and the orientations of shots of each."""
@@ -51,10 +55,10 @@ class LostDeviceError(BackendError):
     """Tells a worker not to go on."""
 
 
-def band_rows(tile: Tile, band_bytes: int = BAND_BYTES) -> int:
+def band_rows(scene: Scene, tile: Tile, band_bytes: int = BAND_BYTES) -> int:
     """Rows of a tile that are rendered at once, whole rows of patches."""
-    rows = band_bytes // _row_bytes(tile) // PATCH_SLOW * PATCH_SLOW
-    return min(max(rows, PATCH_SLOW), tile.rows)
+    rows = min(band_bytes // _row_bytes(tile), BAND_STEPS // (tile.cols * scene.steps_per_pixel))
+    return min(max(rows // PATCH_SLOW * PATCH_SLOW, PATCH_SLOW), tile.rows)
 
 
 def _row_bytes(tile: Tile) -> int:
@@ -69,7 +73,7 @@ def device_bytes(scene: Scene, tile: Tile, dtype: str) -> int:
     special = specialise(scene, dtype, interpolate=scene.interpolate)
     shots = min(KEPT_SHOTS, scene.shape[0])
     tables = table_bytes(scene, special) + (shots - 1) * 72 * scene.orientations
-    return tables + 2 * _row_bytes(tile) * band_rows(tile)
+    return tables + 2 * _row_bytes(tile) * band_rows(scene, tile)
 
 
 def split_into_bands(tile: Tile, rows: int) -> list[Tile]:
@@ -202,6 +206,15 @@ class CudaBackend:
         except DeviceError as error:
             raise self._failure(error, where) from error
 
+    def release(self) -> None:
+        """Give all memory of the device back; tiles that were started are waited for."""
+        with self._lock, suppress(DeviceError):
+            self._device.wait()
+            self._lanes.clear()
+            self._scenes.clear()
+            self._lane_pixels = self._lane_rows = 0
+            self._device.release()
+
     def describe(self) -> dict[str, str]:
         """Return device, driver and CuPy, and the specialisation that rendered last."""
         try:
@@ -225,6 +238,8 @@ class CudaBackend:
                 try:
                     return special, self._start_bands(scene, tile, special, stored=stored)
                 except DeviceError as error:
+                    with suppress(DeviceError):  # copies into what is given up may be on their way
+                        self._device.wait()
                     if not error.memory or not self._make_room(scene, special, tile):
                         raise self._failure(error, _describe_launch(special, tile)) from error
 
@@ -245,7 +260,7 @@ class CudaBackend:
         device, kernel = self._device, self._kernel(special)
         finish = self._kernel(None) if stored else None
         tables = self._tables(scene, special)
-        bands = split_into_bands(tile, band_rows(tile, self._band_bytes))
+        bands = split_into_bands(tile, band_rows(scene, tile, self._band_bytes))
         self._reserve(max(band.rows for band in bands), tile.cols)
         addresses = tables.addresses(scene, tile.shot)
         rendered = scene.rendered_mask(tile)
@@ -307,17 +322,16 @@ class CudaBackend:
 
     def _make_room(self, scene: Scene, special: Specialisation, tile: Tile) -> bool:
         """Give back what can be done without, the largest first; False if nothing is left."""
-        self._device.wait()
         key = scene.hash, special
         others = [other for other in self._scenes if other != key]
-        smaller = band_rows(tile, self._band_bytes) > PATCH_SLOW
+        smaller = band_rows(scene, tile, self._band_bytes) > PATCH_SLOW
         if not others and not smaller:
             return False
         self._lanes.clear()
         for other in others:
             del self._scenes[other]
         if not others:
-            self._band_bytes = _row_bytes(tile) * band_rows(tile, self._band_bytes) // 2
+            self._band_bytes = _row_bytes(tile) * band_rows(scene, tile, self._band_bytes) // 2
         self._device.release()
         return True
 

@@ -24,6 +24,7 @@ from tiledsim.scheduler.connect import Place, choose_place
 from tiledsim.scheduler.deadline import OVERTIME, Deadline
 from tiledsim.scheduler.driver import Driver
 from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
+from tiledsim.scheduler.failures import clear_logs, write_logs
 from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files, why_not_made
 from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
@@ -338,6 +339,7 @@ def _session(
     journal = Journal(files)
     done = read_records(files, job.layout).done
     store.sweep_partial_files(files)
+    clear_logs(files)
     before = int(np.count_nonzero(done))
     workers = wait_for_workers(client)[0] if before < done.size else 0
     for callback in callbacks:
@@ -366,10 +368,11 @@ def _session(
         )
     if driver.failed:
         first = driver.failed[min(driver.failed)]
+        log = write_logs(files, job.layout, driver.failed)
         raise RunError(
             f"{len(driver.failed):,} of {done.size:,} tiles failed {attempts} times, the "
-            f"first at {job.layout.tile_at(first.index)}: {first.error}; the others are done, and "
-            "--resume tries these again"
+            f"first at {job.layout.tile_at(first.index)}: {first.error} (log: {log}); the others "
+            "are done, and --resume tries these again"
         )
     records = journal.read(job.layout.tiles)
     if not records.done.all():  # an object store may let an old write win over a new one

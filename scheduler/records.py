@@ -58,6 +58,8 @@ class TileFailure:
     error: str
     ends_the_run: bool = False
     """Whether no other tile would fare better: the store is full or read-only."""
+    log: str = ""
+    """The traceback, where there is one."""
 
 
 def checksum(pixels: NDArray[Any]) -> int:

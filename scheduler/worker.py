@@ -11,6 +11,7 @@ import shutil
 import socket
 import tempfile
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from tiledsim.tile import Tile
 
 SCENES = "run/scene"
 LONGEST_BATCH_SECONDS = 5.0
+LONGEST_LOG = 10_000
+"""Characters of a traceback that are kept, the last ones."""
 LOST_DEVICE_STATUS = 77
 """With which a worker ends whose GPU is lost; its nanny starts another."""
 
@@ -173,7 +176,9 @@ def _failure(index: int, attempt: int, error: Exception) -> TileFailure:
     if getattr(error, "ends_the_process", False):
         _end_the_process(error)
     full = isinstance(error, OSError) and error.errno in NO_ROOM
-    return TileFailure(index, attempt, worker_name(), f"{type(error).__name__}: {error}", full)
+    said = f"{type(error).__name__}: {error}"
+    log = "".join(traceback.format_exception(error))[-LONGEST_LOG:]
+    return TileFailure(index, attempt, worker_name(), said, full, log)
 
 
 def _end_the_process(error: Exception) -> None:

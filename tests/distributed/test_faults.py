@@ -57,12 +57,17 @@ def test_a_tile_that_always_fails(
         elif isinstance(event, TilesDone):
             done.extend(record.index for record in event.records)
 
-    with pytest.raises(RunError, match=r"slow 512:1024 fast 1024:1536: ArithmeticError"):
+    with pytest.raises(RunError, match=r"slow 512:1024 fast 1024:1536: Arithm.*/tile-8.txt\)"):
         run(experiment, tmp_path / "image.zarr", callbacks=[watch], attempts=2)
     assert [event.attempts for event in failed] == [2]
     assert len(done) == len(set(done)) == 29
+    (log,) = (tmp_path / "image.zarr" / "run" / "failures").iterdir()
+    said = log.read_text()
+    assert said.startswith("tile 7: shot 0 panel 0 slow 512:1024 fast 1024:1536\nattempts: 2")
+    assert 'raise ArithmeticError("told to fail")' in said
     order.unlink()
     summary = run(experiment, tmp_path / "image.zarr", resume=True)
+    assert not log.exists()
     same_as_undisturbed(tmp_path / "image.zarr", summary)
 
 

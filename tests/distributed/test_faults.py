@@ -57,7 +57,7 @@ def test_a_tile_that_always_fails(
         elif isinstance(event, TilesDone):
             done.extend(record.index for record in event.records)
 
-    with pytest.raises(RunError, match=r"slow 512:1024 fast 1024:1536: Arithm.*/tile-8.txt\)"):
+    with pytest.raises(RunError, match=r"slow 512:1024 fast 1024:1536: Arithm.*/tile-7.txt\)"):
         run(experiment, tmp_path / "image.zarr", callbacks=[watch], attempts=2)
     assert [event.attempts for event in failed] == [2]
     assert len(done) == len(set(done)) == 29

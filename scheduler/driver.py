@@ -7,6 +7,7 @@ tile that is done is one byte; its record is in the journal.
 
 import time
 from collections import deque
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -25,6 +26,7 @@ from tiledsim.scheduler.events import (
     TilesDone,
     WorkersCounted,
 )
+from tiledsim.scheduler.failures import MOST_LOGS
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
 from tiledsim.scheduler.records import TileFailure, TileRecord
@@ -179,12 +181,13 @@ class Driver:
                 self._retry(TileFailure(index, attempt, "?", reason))
 
     def _retry(self, failure: TileFailure) -> None:
-        self._failures.append(failure)
+        self._failures.append(replace(failure, log=""))
         if failure.attempt < self._attempts:
             self._alone.append((failure.index, failure.attempt + 1))
             self._tell(TileRetried(failure.index, failure.attempt, failure.error))
         else:
-            self.failed[failure.index] = failure
+            kept = failure if len(self.failed) < MOST_LOGS else replace(failure, log="")
+            self.failed[failure.index] = kept
             self._tell(TileFailed(failure.index, failure.attempt, failure.error))
 
     def _due(self) -> bool:

@@ -8,15 +8,16 @@ from tiledsim.scheduler.tiles import Layout
 
 PREFIX = "run/failures/"
 MOST_LOGS = 100
-"""Tiles that leave a log; what fails more often fails for the same reason."""
+"""Tiles that leave a log, the first to be given up; the others fail for the same reasons."""
 
 
 def write_logs(files: Files, layout: Layout, failed: Mapping[int, TileFailure]) -> str:
-    """Write the logs of tiles that were given up; return where that of the first one is.
+    """Write the logs of tiles that were given up; return where the first of them is.
 
     Raises OSError where the store takes no more.
     """
-    for index in sorted(failed)[:MOST_LOGS]:
+    logged = [index for index in sorted(failed) if failed[index].log] or [min(failed)]
+    for index in logged[:MOST_LOGS]:
         failure = failed[index]
         lines = (
             f"tile {index}: {layout.tile_at(index)}",
@@ -26,7 +27,7 @@ def write_logs(files: Files, layout: Layout, failed: Mapping[int, TileFailure]) 
             failure.log,
         )
         files.write(_key(index), "\n".join(lines).encode())
-    return f"{files.url}/{_key(min(failed))}"
+    return f"{files.url}/{_key(logged[0])}"
 
 
 def clear_logs(files: Files) -> None:

@@ -10,6 +10,8 @@ from tiledsim.tile import Tile
 LATTICE = 32
 """Pixels between the points where the span is looked at.  The points belong to the region of
 interest, not to the tile, so that the span of an image does not depend on its tiles."""
+RAYS_AT_ONCE = 20_000
+"""Bounds the memory with many sources and subpixels."""
 
 
 def _lattice(low: int, high: int, start: int, stop: int) -> NDArray[np.int64]:
@@ -28,8 +30,11 @@ def tile_ranges(scene: Scene, tile: Tile) -> dict[str, float]:
     if not (len(slow) and len(fast)):
         return {}
     spans: dict[str, float] = {}
-    for row in slow:  # a row at a time bounds the memory with many sources and subpixels
-        rays = pixel_rays(scene, tile.panel, np.full(len(fast), row), fast)
+    rays_a_row = len(fast) * scene.layers * scene.oversample**2 * scene.sources
+    portion = max(1, RAYS_AT_ONCE // rays_a_row)
+    for first in range(0, len(slow), portion):
+        rows = slow[first : first + portion]
+        rays = pixel_rays(scene, tile.panel, np.repeat(rows, len(fast)), np.tile(fast, len(rows)))
         for name, values in {
             "omega": rays.omega,
             "polarization": rays.polarization,

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import weakref
@@ -17,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from tiledsim.kernels.cuda_device import Buffer, DeviceError
 
 SHIM = Path(__file__).parent / "shim"
-COMPILER = shutil.which("g++")
+COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror",
          "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-unused-variable",
          "-Wno-unused-but-set-variable", "-Wno-unused-function")  # fmt: skip

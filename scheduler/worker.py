@@ -4,13 +4,14 @@ Everything a task needs travels in it or is named by a hash; nothing comes from 
 configuration, and a worker that cannot honour a task fails instead of falling back.
 """
 
-import atexit
 import logging
 import os
 import shutil
 import socket
 import tempfile
+import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,28 +63,53 @@ class Job:
     fsync: bool
 
 
-@lru_cache(maxsize=2)
+_LOADING = threading.Lock()
+"""Threads of a worker that begin together load a scene once, and wait for it."""
+
+
 def scene_of(location: str, scene_hash: str) -> Any:
-    """Load the scene of a store; its tables are mapped from files, copied here from afar."""
+    """Return the scene of a store; its tables are mapped from files, copied here from afar."""
+    with _LOADING:
+        return _load_scene(location, scene_hash)
+
+
+def scene_anew(location: str, scene_hash: str) -> Any:
+    """Return the scene as it is in the store now, whatever was loaded before.
+
+    Raises InputFileError for one that is missing, or not the one of its hash.
+    """
+    with _LOADING:
+        _load_scene.cache_clear()
+        return _load_scene(location, scene_hash)
+
+
+@lru_cache(maxsize=2)
+def _load_scene(location: str, scene_hash: str) -> Any:
     from tiledsim.scene import Scene
 
     files = open_files(location)
     if isinstance(files, LocalFiles):
         return Scene.load(files.folder / SCENES, scene_hash)
     scratch = Path(tempfile.mkdtemp(prefix="tiledsim-scene-"))
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    folder = f"{SCENES}/{scene_hash}/"
-    (scratch / scene_hash).mkdir()
-    for name in files.names(folder):
-        (scratch / scene_hash / name).write_bytes(files.read(folder + name) or b"")
-    return Scene.load(scratch, scene_hash)
+    try:
+        folder = f"{SCENES}/{scene_hash}/"
+        (scratch / scene_hash).mkdir()
+        for name in files.names(folder):
+            (scratch / scene_hash / name).write_bytes(files.read(folder + name) or b"")
+        scene = Scene.load(scratch, scene_hash)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    # A worker may serve many runs: the copy goes when its scene does, at the latest at exit.
+    weakref.finalize(scene, shutil.rmtree, scratch, ignore_errors=True)
+    return scene
 
 
 @lru_cache(maxsize=4)
-def image_of(location: str) -> tuple[Files, Any]:
-    """Open a store and its image."""
+def image_of(location: str, layout: Layout) -> tuple[Files, Any]:
+    """Open a store and its image; one that was overwritten with another layout is opened anew."""
     files = open_files(location)
-    return files, store.open_image(files)
+    return files, store.open_image(files, layout)
 
 
 @lru_cache(maxsize=2)
@@ -153,7 +179,7 @@ def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
 def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
     index, attempt, tile = begun.index, begun.attempt, begun.tile
     try:
-        files, image = image_of(job.location)
+        files, image = image_of(job.location, job.layout)
         started = time.perf_counter()
         made = begun.pending.result()
         statistics = combine_rows(made.rows, tile, begun.scene.roi)

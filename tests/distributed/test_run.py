@@ -153,6 +153,15 @@ def test_a_store_that_exists(tmp_path: Path) -> None:
     assert load_summary(open_files(store)).images == first.images
 
 
+def test_overwritten_by_the_same_process(tmp_path: Path) -> None:
+    """Workers that have served a store find it anew: its shards are cut in another way now."""
+    run(make_experiment(size_px=(100, 100)), tmp_path / "image.zarr")
+    larger = make_experiment(size_px=(600, 700))
+    run(larger, tmp_path / "image.zarr", overwrite=True)
+    image = open_store(tmp_path / "image.zarr")["image"].values
+    np.testing.assert_array_equal(image, simulate(larger).astype(np.float32))
+
+
 def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
     folder = tmp_path / "precious"
     folder.mkdir()

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from itertools import takewhile
 from pathlib import Path
@@ -54,7 +55,7 @@ class Files(Protocol):
         """Remove every key below ``prefix``, which ends with a slash."""
 
     def zarr(self) -> Any:
-        """Return the zarr store of this location."""
+        """Return the zarr store of this location; to be used within :func:`through_zarr`."""
 
 
 class _HasUrl(Protocol):
@@ -308,6 +309,24 @@ class ObjectFiles:
         from zarr.storage import ObjectStore
 
         return ObjectStore(self._store)
+
+
+@contextmanager
+def through_zarr(files: Files) -> Iterator[None]:
+    """Let what an object store says while zarr uses it be StoreError, as from its own methods."""
+    if not isinstance(files, ObjectFiles):
+        yield
+        return
+    from obstore.exceptions import BaseError
+
+    from tiledsim.scheduler.objects import what_it_says
+
+    try:
+        yield
+    except StoreError:
+        raise
+    except (BaseError, OSError) as error:
+        raise StoreError(f"{files.url}: {what_it_says(error)}") from None
 
 
 def why_not_made(files: Files, error: OSError) -> TiledsimError:

@@ -5,6 +5,7 @@ Writes are whole or absent, and end within a bounded time.  Keys are relative, w
 
 import errno
 import os
+import re
 import shutil
 import threading
 import time
@@ -15,6 +16,7 @@ from functools import wraps
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from tiledsim.errors import RunError, StoreError, TiledsimError
 
@@ -343,7 +345,13 @@ def open_files(location: str | Path) -> Files:
     """
     text = str(location)
     if text.startswith("file://"):
-        return LocalFiles(Path(text.removeprefix("file://")))
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+            raise StoreError(f"{text}: a file:// address is file:///folder; or give the folder")
+        return LocalFiles(Path(unquote(parts.path)))
     if text.startswith(SCHEMES):
         return ObjectFiles(text)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        known = ", ".join(("file://", *SCHEMES))
+        raise StoreError(f"{text.partition('://')[0]}:// is no address of a store; use {known}")
     return LocalFiles(Path(text).absolute())

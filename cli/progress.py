@@ -73,6 +73,11 @@ class Progress:
                 self._start(event)
             case events.WorkersCounted():
                 self._workers, self._lost = event.workers, event.lost
+            case events.WorkersAwaited():
+                self._say(
+                    f"no worker for {event.seconds:.0f} s: the run waits until some join the "
+                    "scheduler; Ctrl-C stops it, and --resume continues"
+                )
             case events.TilesDone():
                 self._new += len(event.records)
                 self._failing[[record.index for record in event.records]] = False

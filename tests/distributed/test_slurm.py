@@ -191,7 +191,7 @@ def test_a_stopped_run_ends_its_jobs_and_leaves_no_keys(
         process.terminate()
         _, said = process.communicate(timeout=60)
     assert process.returncode == 143, said
-    assert said.splitlines()[-1] == "tiledsim: error: stopped before any tile was done"
+    assert said.splitlines()[-1] == "tiledsim: error: stopped before any tile was begun"
     assert len((here.folder / "cancelled").read_text().split()) == 2
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"experiment.toml", "cluster.toml", "slurm"}

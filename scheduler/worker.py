@@ -22,6 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim import __version__
+from tiledsim.errors import BackendError
 from tiledsim.kernels.rendered import Pending
 from tiledsim.pixel_statistics import combine_rows
 from tiledsim.scheduler import store
@@ -61,6 +63,8 @@ class Job:
     dtype: str
     """Precision of the arithmetic."""
     fsync: bool
+    version: str = __version__
+    """Of the driver.  Workers that join later were not asked for theirs."""
 
 
 _LOADING = threading.Lock()
@@ -168,6 +172,10 @@ def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord 
 def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
     tile = job.layout.tile_at(index)
     try:
+        if job.version != __version__:
+            raise BackendError(
+                f"this worker has tiledsim {__version__}, the run {job.version}; install the same"
+            )
         scene = scene_of(job.location, job.scene_hash)
         renderer = renderer_of(job.backend, job.dtype)
         pending = renderer.start(scene, tile)
@@ -179,11 +187,11 @@ def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
 def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
     index, attempt, tile = begun.index, begun.attempt, begun.tile
     try:
-        files, image = image_of(job.location, job.layout)
         started = time.perf_counter()
-        made = begun.pending.result()
+        made = begun.pending.result()  # first: a GPU may still write into its memory
         statistics = combine_rows(made.rows, tile, begun.scene.roi)
         rendered = time.perf_counter()
+        files, image = image_of(job.location, job.layout)
         store.write_tile(files, image, job.layout, tile, made.pixels, fsync=job.fsync)
         written = time.perf_counter()
     except Exception as error:

@@ -113,7 +113,9 @@ def run(
     plan = make_plan(
         scene, layout, workers=place.workers, threads=place.threads, backend=name, dtype=dtype
     )
-    missing = 1.0 if kept is None else float(np.mean(~read_records(files, layout).done))
+    missing = 1.0
+    if kept and isinstance(files, LocalFiles):
+        missing = float(np.mean(~read_records(files, layout).done))
     refuse_what_does_not_fit(plan, files, local=place.on_this_machine, missing=missing)
     told = tuple(callbacks)
     for callback in told:

@@ -109,7 +109,7 @@ def disturbed_render_tiles(
     numbers = {job.layout.tile_at(index): index for index, _ in tiles}
     files.ANSWER_SECONDS = ANSWER_SECONDS
     worker.renderer_of = lambda backend, dtype: _Renderer(job, numbers)  # type: ignore
-    worker.image_of = lambda location: (  # type: ignore
-        _Files(Path(location)), _real_image(location)[1],
+    worker.image_of = lambda location, layout: (  # type: ignore
+        _Files(Path(location)), _real_image(location, layout)[1],
     )  # fmt: skip
     return worker.render_tiles(job, tiles)

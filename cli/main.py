@@ -100,7 +100,8 @@ def main() -> NoReturn:
     except Exception as error:
         usage = getattr(error, "format_message", None)  # what Typer says about arguments
         if usage is None:
-            _complain(f"{type(error).__name__}: {error} (--debug shows where)", debug)
+            first = (str(error).strip().splitlines() or [""])[0]
+            _complain(f"{type(error).__name__}: {first} (--debug shows where)", debug)
             status = FAILED
         else:
             _complain(usage().replace("\n", " "), debug)
@@ -117,9 +118,10 @@ def main() -> NoReturn:
 
 
 def _complain(message: str, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    print(f"tiledsim: error: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads it any more; the status still says it
+        if debug:
+            traceback.print_exc()
+        print(f"tiledsim: error: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The progress of a run on standard error: a bar with the detector as it fills, or plain lines."""
 
+import contextlib
 import importlib.util
 import sys
 import time
@@ -56,6 +57,7 @@ class Progress:
         self._live: Live | None = None
         self._started = self._said = 0.0
         self._new = self._total = self._before = self._retried = self._lost = 0
+        self._gone = False
         self._given_up: set[int] = set()
         self._workers = 0
         self._grid = (1, 1, 1, 1)
@@ -63,7 +65,15 @@ class Progress:
         self._failing: Any = None
 
     def __call__(self, event: Any) -> None:
-        """Take an event of a run."""
+        """Take an event of a run.  Where nobody can be told any more, the run goes on."""
+        if self._gone:
+            return
+        try:
+            self._take(event)
+        except OSError:  # a terminal that was closed, a pipe whose reader has ended
+            self._gone = True
+
+    def _take(self, event: Any) -> None:
         from tiledsim.scheduler import events
 
         match event:
@@ -73,6 +83,11 @@ class Progress:
                 self._start(event)
             case events.WorkersCounted():
                 self._workers, self._lost = event.workers, event.lost
+            case events.WorkersAwaited():
+                self._say(
+                    f"no worker for {event.seconds:.0f} s: the run waits until some join the "
+                    "scheduler; Ctrl-C stops it, and --resume continues"
+                )
             case events.TilesDone():
                 self._new += len(event.records)
                 self._failing[[record.index for record in event.records]] = False
@@ -170,5 +185,6 @@ class Progress:
         """Give the terminal back."""
         for shown in (self._waiting, self._live):
             if shown is not None:
-                shown.stop()
+                with contextlib.suppress(OSError):  # it is gone
+                    shown.stop()
         self._waiting = self._live = None

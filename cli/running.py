@@ -82,7 +82,7 @@ TlsKeyOption = Annotated[
 TimeLimitOption = Annotated[
     float | None,
     typer.Option(
-        "--time-limit", min=0.0, metavar="MINUTES",
+        "--time-limit", min=0.0, max=1e6, metavar="MINUTES",
         help="End by then: begin no tile that would not be ready in time, exit with status 1, and "
         "go on with --resume.",
     ),
@@ -146,6 +146,15 @@ def announce(experiment: "Experiment", scene: "Scene") -> None:
         print(f"tiledsim: note: {line}", file=sys.stderr)
 
 
+def _last_words(stopped: BaseException | None) -> str:
+    """Return what a run said when it was stopped, also where a second signal cut its end short."""
+    while stopped is not None:
+        if isinstance(stopped, KeyboardInterrupt) and str(stopped):
+            return str(stopped)
+        stopped = stopped.__context__
+    return ""
+
+
 def execute(
     experiment: "Experiment", scene: "Scene", store: Path | str, *, quiet: bool,
     time_limit_minutes: float | None, **options: Any,
@@ -170,7 +179,7 @@ def execute(
                 time_limit_minutes=left, **options,
             )  # fmt: skip
         except KeyboardInterrupt as said:
-            what = str(said) or "stopped before any tile was done"
+            what = _last_words(said) or "stopped before any tile was begun"
             by = stop.by or signal.SIGINT
             if by == signal.SIGALRM:
                 raise RunStoppedError(what.replace("stopped", OVERTIME, 1), 1) from None

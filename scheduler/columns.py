@@ -4,7 +4,7 @@ from typing import Any
 
 import zarr
 
-from tiledsim.scheduler.files import Files
+from tiledsim.scheduler.files import Files, through_zarr
 from tiledsim.scheduler.rows import ROW
 from tiledsim.scheduler.table import PORTION_TILES, Records
 from tiledsim.scheduler.tiles import Layout
@@ -13,9 +13,16 @@ from tiledsim.scheduler.tiles import Layout
 def write_columns(files: Files, layout: Layout, records: Records) -> None:
     """Write one array a field, a value a tile, in tile order; replaces those of an earlier session.
 
+    Raises StoreError for what an object store says, OSError for a disk.
+
     ``worker`` is a number; the names are in the group's attribute ``workers``.  The place of each
     tile is in ``shot``, ``panel``, ``slow_start`` … ``fast_stop``.  Written portion by portion.
     """
+    with through_zarr(files):
+        _write(files, layout, records)
+
+
+def _write(files: Files, layout: Layout, records: Records) -> None:
     tiles = len(records)
     group = zarr.open_group(
         files.zarr(), path="tiles", mode="w", attributes={"workers": list(records.workers)}

@@ -27,12 +27,12 @@ class Crew:
         self._present: dict[str, float] = {}
         self._most_workers = self._most_threads = self._lost = 0
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._began = self._counted = time.monotonic()
+        self._began = self._counted = self._manned = time.monotonic()
 
     def __enter__(self) -> "Crew":
         self._client.subscribe_topic(TOPIC, self._hear)
         self._look()
-        self._began = self._counted = time.monotonic()
+        self._began = self._counted = self._manned = time.monotonic()
         return self
 
     def __exit__(
@@ -73,12 +73,19 @@ class Crew:
         """Threads of the workers that are there, as far as is known."""
         return sum(threads for _, threads in self._names.values())
 
+    @property
+    def seconds_without(self) -> float:
+        """How long no worker was there, at the last update; 0 while one is."""
+        return 0.0 if self._names else self._counted - self._manned
+
     def update(self) -> None:
         """Take note of the time, and of who came and went since the last call."""
         now = time.monotonic()
         for name, threads in self._names.values():
             self._present[name] = self._present.get(name, 0.0) + threads * (now - self._counted)
         self._counted = now
+        if self._names:
+            self._manned = now
         changed = False
         while self._heard:
             message = self._heard.popleft()

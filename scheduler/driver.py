@@ -24,6 +24,7 @@ from tiledsim.scheduler.events import (
     TileFailed,
     TileRetried,
     TilesDone,
+    WorkersAwaited,
     WorkersCounted,
 )
 from tiledsim.scheduler.failures import MOST_LOGS
@@ -36,6 +37,8 @@ from tiledsim.scheduler.worker import Job, render_tiles
 FLUSH_SECONDS = 1.0
 FLUSH_RECORDS = 4096
 """Whichever comes first makes the driver write to the journal."""
+WORKERLESS_SECONDS = 30.0
+"""After so long without a worker it is said that the run waits for one."""
 TASKS_PER_THREAD = 3
 """Under way at once: one runs, one waits at the worker, one at the scheduler."""
 
@@ -65,6 +68,7 @@ class Driver:
         self._failures: list[TileFailure] = []
         self._flushed = time.monotonic()
         self._journal_failed = False
+        self._waits = False
         self._tasks = 0
         self.done = done
         self.finished = 0
@@ -208,6 +212,10 @@ class Driver:
         self._unwritten, self._failures = [], []
         self._flushed = time.monotonic()
         self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
+        waits = crew.seconds_without >= WORKERLESS_SECONDS
+        if waits and not self._waits:
+            self._tell(WorkersAwaited(crew.seconds_without))
+        self._waits = waits
 
 
 def _completed(running: Any) -> list[tuple[Any, Any]]:

@@ -46,6 +46,17 @@ class WorkersCounted:
 
 
 @dataclass(frozen=True)
+class WorkersAwaited:
+    """All workers have left some time ago, and tiles are to be done; told once until some come.
+
+    The run waits: whoever keeps the scheduler may start workers again.
+    """
+
+    seconds: float
+    """Since the last one was there."""
+
+
+@dataclass(frozen=True)
 class TilesDone:
     """Tiles that are written and recorded."""
 
@@ -79,6 +90,13 @@ class RunFinished:
 
 
 Event = (
-    Connecting | RunStarted | WorkersCounted | TilesDone | TileRetried | TileFailed | RunFinished
+    Connecting
+    | RunStarted
+    | WorkersCounted
+    | WorkersAwaited
+    | TilesDone
+    | TileRetried
+    | TileFailed
+    | RunFinished
 )
 Callback = Callable[[Event], None]

@@ -5,18 +5,20 @@ import uuid
 from pathlib import Path
 
 import numpy as np
-import zarr
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.files import open_files
+from tiledsim.scheduler import store
+from tiledsim.scheduler.files import open_files, through_zarr
 
 
 def write_raw(location: str | Path, file: Path, *, rows_at_once: int = 512) -> None:
     """Write all pixels as raw little-endian float32, fast axis fastest, then slow, panel, shot.
 
-    The file appears whole or not at all.  Raises StoreError if it cannot be written.
+    The file appears whole or not at all.  Raises StoreError if the store
+    cannot be read or the file cannot be written.
     """
-    image = zarr.open_array(open_files(location).zarr(), path="image", mode="r")
+    files = open_files(location)
+    image = store.open_image(files)
     shots, panels, slow, _ = image.shape
     made = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -24,9 +26,13 @@ def write_raw(location: str | Path, file: Path, *, rows_at_once: int = 512) -> N
             for shot in range(shots):
                 for panel in range(panels):
                     for row in range(0, slow, rows_at_once):
-                        part = np.asarray(image[shot, panel, row : row + rows_at_once])
+                        with through_zarr(files):
+                            part = np.asarray(image[shot, panel, row : row + rows_at_once])
                         out.write(part.astype("<f4", copy=False).tobytes())
         os.replace(made, file)
+    except StoreError:
+        raise
     except OSError as error:
-        made.unlink(missing_ok=True)
         raise StoreError(f"{file}: cannot be written: {error.strerror}") from None
+    finally:
+        made.unlink(missing_ok=True)

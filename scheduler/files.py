@@ -5,15 +5,18 @@ Writes are whole or absent, and end within a bounded time.  Keys are relative, w
 
 import errno
 import os
+import re
 import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from tiledsim.errors import RunError, StoreError, TiledsimError
 
@@ -54,7 +57,7 @@ class Files(Protocol):
         """Remove every key below ``prefix``, which ends with a slash."""
 
     def zarr(self) -> Any:
-        """Return the zarr store of this location."""
+        """Return the zarr store of this location; to be used within :func:`through_zarr`."""
 
 
 class _HasUrl(Protocol):
@@ -310,6 +313,24 @@ class ObjectFiles:
         return ObjectStore(self._store)
 
 
+@contextmanager
+def through_zarr(files: Files) -> Iterator[None]:
+    """Let what an object store says while zarr uses it be StoreError, as from its own methods."""
+    if not isinstance(files, ObjectFiles):
+        yield
+        return
+    from obstore.exceptions import BaseError
+
+    from tiledsim.scheduler.objects import what_it_says
+
+    try:
+        yield
+    except StoreError:
+        raise
+    except (BaseError, OSError) as error:
+        raise StoreError(f"{files.url}: {what_it_says(error)}") from None
+
+
 def why_not_made(files: Files, error: OSError) -> TiledsimError:
     """Return what to raise where the first files of a store cannot be written."""
     if error.errno in NO_ROOM:
@@ -324,7 +345,13 @@ def open_files(location: str | Path) -> Files:
     """
     text = str(location)
     if text.startswith("file://"):
-        return LocalFiles(Path(text.removeprefix("file://")))
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+            raise StoreError(f"{text}: a file:// address is file:///folder; or give the folder")
+        return LocalFiles(Path(unquote(parts.path)))
     if text.startswith(SCHEMES):
         return ObjectFiles(text)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        known = ", ".join(("file://", *SCHEMES))
+        raise StoreError(f"{text.partition('://')[0]}:// is no address of a store; use {known}")
     return LocalFiles(Path(text).absolute())

@@ -78,6 +78,8 @@ def run(
     Raises ExperimentError, StoreError or BackendError before anything is written, and RunError
     for a run that could not be finished; what it did is kept for ``resume``.
     """
+    if resume and overwrite:
+        raise StoreError("--resume and --overwrite are both given: one keeps a store, one does not")
     if repair and not resume:
         raise StoreError("repair needs resume: it renders damaged tiles of a run again")
     deadline = None if time_limit_minutes is None else Deadline(time_limit_minutes)
@@ -113,7 +115,10 @@ def run(
     plan = make_plan(
         scene, layout, workers=place.workers, threads=place.threads, backend=name, dtype=dtype
     )
-    refuse_what_does_not_fit(plan, files, local=place.on_this_machine)
+    missing = 1.0
+    if kept and isinstance(files, LocalFiles):
+        missing = float(np.mean(~read_records(files, layout).done))
+    refuse_what_does_not_fit(plan, files, local=place.on_this_machine, missing=missing)
     told = tuple(callbacks)
     for callback in told:
         callback(Connecting(place.kind, place.workers))

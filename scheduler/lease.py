@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -43,6 +44,20 @@ class Holder:
     mark: str
     renewed: float
     """Seconds since 1970, by the holder's clock."""
+    numbering: str = ""
+    """What ``pid`` is a number of; empty where that is not known."""
+
+
+def _numbering() -> str:
+    """Name what counts processes here: this boot of this machine, and a container's own numbers.
+
+    Machines and containers may share a name.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 def _parse(data: bytes) -> Holder | None:
@@ -51,7 +66,7 @@ def _parse(data: bytes) -> Holder | None:
         values = json.loads(data)
         return Holder(
             str(values["host"]), int(values["pid"]), float(values["started"]), str(values["mark"]),
-            float(values["renewed"]),
+            float(values["renewed"]), str(values.get("numbering", "")),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -86,8 +101,9 @@ class Lease:
         self._key = ""
         self._renewed = 0.0
         self._mine = Holder(
-            socket.gethostname(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex, 0.0
-        )
+            socket.gethostname(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex,
+            0.0, _numbering(),
+        )  # fmt: skip
         self._lost = ""
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -123,7 +139,8 @@ class Lease:
     def _is_gone(self, key: str, holder: Holder | None) -> bool:
         if holder is None:  # not written by a driver: its writes are whole
             return True
-        if holder.host == self._mine.host:
+        same = holder.numbering in ("", self._mine.numbering)
+        if holder.host == self._mine.host and same:
             return not _is_running(holder)
         if abs(time.time() - holder.renewed) < STALE_SECONDS:
             return False

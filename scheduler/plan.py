@@ -124,10 +124,13 @@ def _device_bytes(scene: Any, layout: Layout, dtype: str) -> int:
     return device_bytes(scene, layout.tile_at(0), dtype)
 
 
-def refuse_what_does_not_fit(plan: Plan, files: Files, *, local: bool) -> None:
+def refuse_what_does_not_fit(
+    plan: Plan, files: Files, *, local: bool, missing: float = 1.0
+) -> None:
     """Raise ExperimentError or StoreError where memory or disk cannot hold the run.
 
-    ``local`` says that the workers are on this machine.
+    ``local`` says that the workers are on this machine; ``missing`` is the share of the tiles that
+    a store does not have yet.
     """
     needed = plan.workers * plan.worker_bytes
     available = psutil.virtual_memory().available
@@ -138,9 +141,10 @@ def refuse_what_does_not_fit(plan: Plan, files: Files, *, local: bool) -> None:
         )
     if isinstance(files, LocalFiles):
         free = shutil.disk_usage(_existing_parent(files.folder)).free
-        if plan.bytes_to_write > free:
+        needed = round(plan.bytes_to_write * missing)
+        if needed > free:
             raise StoreError(
-                f"{files.url}: up to {human_bytes(plan.bytes_to_write)} are to be written and "
+                f"{files.url}: up to {human_bytes(needed)} are to be written and "
                 f"{human_bytes(free)} are free on that disk; free some or write elsewhere"
             )
 

@@ -25,7 +25,7 @@ class Run:
     """Of all workers together; what speed-up and efficiency are counted in."""
     steps: int
     wall_seconds: float
-    """Of the last session."""
+    """Of all sessions together."""
     steps_per_second: float
     speed_up: float
     """Steps a second against the run with the fewest threads."""
@@ -34,7 +34,7 @@ class Run:
     retried: int
     lost_workers: int
     resumed: bool
-    """Whether earlier sessions did a part: then wall_seconds is that of the rest alone."""
+    """Whether several sessions did it: workers and threads are then the most of any of them."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Comparison:
             cells = [cell.rjust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
             lines.append("  ".join([*cells, row[-1]]))
         if any(run.resumed for run in self.runs):
-            lines.append("* of the last session; the run was resumed, its rates are of that part")
+            lines.append("* of several sessions together, whose workers may have differed")
         return "\n".join(lines)
 
 

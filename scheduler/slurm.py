@@ -24,6 +24,8 @@ RENEW_SECONDS = 30.0
 """Jobs that came to their end are submitted again this often, at most."""
 ASK_SECONDS = 5.0
 """So often SLURM is asked after our jobs, while none has brought a worker."""
+ANSWER_SECONDS = 60.0
+"""How long SLURM's commands may take."""
 ONE_GPU = "tiledsim.scheduler.one_gpu"
 
 Count = Annotated[int, Field(ge=1)]
@@ -257,13 +259,22 @@ def _try_the_script(cluster: Any) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
         file.write(cluster.job_script())
         file.flush()
-        looked = subprocess.run(
-            ["sbatch", "--test-only", file.name],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        looked = _ask(["sbatch", "--test-only", file.name])
+    if looked is None:
+        raise BackendError(f"SLURM does not answer within {ANSWER_SECONDS:g} s; try again later")
     if looked.returncode != 0:
         why = looked.stderr.strip() or looked.stdout.strip() or f"status {looked.returncode}"
         raise BackendError(f"SLURM refuses the job: {why.splitlines()[0]}")
+
+
+def _ask(command: list[str]) -> subprocess.CompletedProcess[str] | None:
+    """Run a command of SLURM; None if it does not answer, as of a controller that is busy."""
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _one_line(error: Exception) -> str:
@@ -298,13 +309,13 @@ def _wait_in_the_queue(cluster: Any, client: Any, config: ClusterConfig) -> None
 
 def _jobs_in_queue(cluster: Any) -> int | None:
     """Count our jobs that wait or run; None where SLURM does not answer."""
-    ids = [str(job.job_id) for job in cluster.workers.values() if job.job_id]
+    jobs = list(cluster.workers.values())  # at once: another thread adds to them
+    ids = [str(job.job_id) for job in jobs if job.job_id]
     if not ids:  # not submitted yet, or not taken
         return 0
-    listing = subprocess.run(
-        ["squeue", "--noheader", "--format=%i", f"--jobs={','.join(ids)}"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    listing = _ask(["squeue", "--noheader", "--format=%i", f"--jobs={','.join(ids)}"])
+    if listing is None:
+        return None
     if listing.returncode != 0:
         # All ids unknown, as SLURM says of jobs that ended some minutes ago, or no answer.
         return 0 if "Invalid job id" in listing.stderr else None

@@ -17,7 +17,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.files import Files, LocalFiles, sync_to_disk
+from tiledsim.scheduler.files import Files, LocalFiles, sync_to_disk, through_zarr
 from tiledsim.scheduler.tiles import Layout
 from tiledsim.tile import Tile
 
@@ -112,7 +112,7 @@ def create(files: Files, layout: Layout, dtype: str, pixel_mm: float) -> None:
     What an earlier attempt has left is removed first.
     """
     clear(files)
-    with zarr.config.set({"array.write_empty_chunks": True}):
+    with through_zarr(files), zarr.config.set({"array.write_empty_chunks": True}):
         group = zarr.open_group(files.zarr(), mode="r+", zarr_format=3)
         group.create_array(
             "image",

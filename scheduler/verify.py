@@ -15,7 +15,7 @@ from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.records import TileRecord, checksum
 from tiledsim.scheduler.table import Records
 from tiledsim.scheduler.tiles import Layout
-from tiledsim.scheduler.worker import renderer_of, scene_of
+from tiledsim.scheduler.worker import renderer_of, scene_anew, scene_of
 from tiledsim.tile import Tile
 
 
@@ -123,8 +123,7 @@ def check_scene(files: Files, scene_hash: str) -> None:
     """Raise InputFileError where the scene of a store is missing, or not the one of its hash."""
     if not re.fullmatch("[0-9a-f]{64}", scene_hash):
         raise InputFileError(f"{files.url}: {scene_hash[:80]!r} is no hash of a scene")
-    scene_of.cache_clear()
-    scene_of(files.url, scene_hash)
+    scene_anew(files.url, scene_hash)
 
 
 def find_damage(

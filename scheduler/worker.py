@@ -4,14 +4,15 @@ Everything a task needs travels in it or is named by a hash; nothing comes from 
 configuration, and a worker that cannot honour a task fails instead of falling back.
 """
 
-import atexit
 import logging
 import os
 import shutil
 import socket
 import tempfile
+import threading
 import time
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim import __version__
+from tiledsim.errors import BackendError
 from tiledsim.kernels.rendered import Pending
 from tiledsim.pixel_statistics import combine_rows
 from tiledsim.scheduler import store
@@ -63,30 +66,57 @@ class Job:
     dtype: str
     """Precision of the arithmetic."""
     fsync: bool
+    version: str = __version__
+    """Of the driver.  Workers that join later were not asked for theirs."""
+
+
+_LOADING = threading.Lock()
+"""Threads of a worker that begin together load a scene once, and wait for it."""
+
+
+def scene_of(location: str, scene_hash: str) -> Any:
+    """Return the scene of a store; its tables are mapped from files, copied here from afar."""
+    with _LOADING:
+        return _load_scene(location, scene_hash)
+
+
+def scene_anew(location: str, scene_hash: str) -> Any:
+    """Return the scene as it is in the store now, whatever was loaded before.
+
+    Raises InputFileError for one that is missing, or not the one of its hash.
+    """
+    with _LOADING:
+        _load_scene.cache_clear()
+        return _load_scene(location, scene_hash)
 
 
 @lru_cache(maxsize=2)
-def scene_of(location: str, scene_hash: str) -> Any:
-    """Load the scene of a store; its tables are mapped from files, copied here from afar."""
+def _load_scene(location: str, scene_hash: str) -> Any:
     from tiledsim.scene import Scene
 
     files = open_files(location)
     if isinstance(files, LocalFiles):
         return Scene.load(files.folder / SCENES, scene_hash)
     scratch = Path(tempfile.mkdtemp(prefix="tiledsim-scene-"))
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    folder = f"{SCENES}/{scene_hash}/"
-    (scratch / scene_hash).mkdir()
-    for name in files.names(folder):
-        (scratch / scene_hash / name).write_bytes(files.read(folder + name) or b"")
-    return Scene.load(scratch, scene_hash)
+    try:
+        folder = f"{SCENES}/{scene_hash}/"
+        (scratch / scene_hash).mkdir()
+        for name in files.names(folder):
+            (scratch / scene_hash / name).write_bytes(files.read(folder + name) or b"")
+        scene = Scene.load(scratch, scene_hash)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    # A worker may serve many runs: the copy goes when its scene does, at the latest at exit.
+    weakref.finalize(scene, shutil.rmtree, scratch, ignore_errors=True)
+    return scene
 
 
 @lru_cache(maxsize=4)
-def image_of(location: str) -> tuple[Files, Any]:
-    """Open a store and its image."""
+def image_of(location: str, layout: Layout) -> tuple[Files, Any]:
+    """Open a store and its image; one that was overwritten with another layout is opened anew."""
     files = open_files(location)
-    return files, store.open_image(files)
+    return files, store.open_image(files, layout)
 
 
 @lru_cache(maxsize=2)
@@ -145,6 +175,10 @@ def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord 
 def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
     tile = job.layout.tile_at(index)
     try:
+        if job.version != __version__:
+            raise BackendError(
+                f"this worker has tiledsim {__version__}, the run {job.version}; install the same"
+            )
         scene = scene_of(job.location, job.scene_hash)
         renderer = renderer_of(job.backend, job.dtype)
         pending = renderer.start(scene, tile)
@@ -156,11 +190,11 @@ def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
 def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
     index, attempt, tile = begun.index, begun.attempt, begun.tile
     try:
-        files, image = image_of(job.location)
         started = time.perf_counter()
-        made = begun.pending.result()
+        made = begun.pending.result()  # first: a GPU may still write into its memory
         statistics = combine_rows(made.rows, tile, begun.scene.roi)
         rendered = time.perf_counter()
+        files, image = image_of(job.location, job.layout)
         store.write_tile(files, image, job.layout, tile, made.pixels, fsync=job.fsync)
         written = time.perf_counter()
     except Exception as error:

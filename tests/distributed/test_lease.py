@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,12 @@ def files(tmp_path: Path) -> LocalFiles:
     return LocalFiles(tmp_path / "image.zarr")
 
 
-def leave(files: Files, *, host: str, pid: int, started: float = 0.0, age: float = 0.0) -> None:
+def leave(
+    files: Files, *, host: str, pid: int, started: float = 0.0, age: float = 0.0, **more: str
+) -> None:
     """Leave a lease as another driver would."""
     said = {"host": host, "pid": pid, "started": started, "mark": "m", "renewed": time.time() - age}
+    said |= more
     assert files.create(FIRST, json.dumps(said).encode())
 
 
@@ -55,6 +59,20 @@ def test_a_dead_process_of_this_machine(files: LocalFiles) -> None:
 def test_a_process_number_that_was_given_again(files: LocalFiles) -> None:
     """This process lives, but it began later than the holder says."""
     leave(files, host=socket.gethostname(), pid=os.getpid(), started=time.time() - 1e6)
+    with Lease(files):
+        pass
+
+
+def test_a_container_or_machine_of_the_same_name(files: LocalFiles) -> None:
+    """Its process numbers are not ours: that we have no such process says nothing."""
+    leave(files, host=socket.gethostname(), pid=2**22 + 1, numbering="another boot")
+    with pytest.raises(StoreError, match="is writing this store"):
+        Lease(files).__enter__()
+    files.delete(FIRST)
+    with Lease(files):
+        (mine,) = leases(files).values()
+    assert mine is not None
+    files.create(FIRST, json.dumps(asdict(mine) | {"pid": 2**22 + 1}).encode())
     with Lease(files):
         pass
 

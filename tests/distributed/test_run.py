@@ -1,5 +1,6 @@
 """Runs that nothing disturbs: bytes, summary, refusals."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, lazy, run
 from tiledsim.scheduler import open as open_store
 from tiledsim.scheduler.cluster import local_client
+from tiledsim.scheduler.events import Event, TilesDone
 from tiledsim.scheduler.files import open_files
 from tiledsim.scheduler.launch import load_summary
 from tiledsim.scheduler.lease import Lease
@@ -151,6 +153,41 @@ def test_a_store_that_exists(tmp_path: Path) -> None:
     assert run(small, store, resume=True) == first
     assert run(small, store, overwrite=True).images == first.images
     assert load_summary(open_files(store)).images == first.images
+
+
+def test_keeping_and_replacing_a_store_at_once(tmp_path: Path) -> None:
+    small = make_experiment(size_px=(100, 100))
+    with pytest.raises(StoreError, match="--resume and --overwrite are both given"):
+        run(small, tmp_path / "image.zarr", resume=True, overwrite=True)
+
+
+def test_what_is_there_already_needs_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that has filled its disk but for the last tiles can be resumed on it."""
+    small = make_experiment(size_px=(1000, 1000))
+    store = tmp_path / "image.zarr"
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TilesDone):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(small, store, tile=(512, 512), threads=1, callbacks=[stop])
+    usage = shutil.disk_usage(tmp_path)._replace(free=3_500_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(StoreError, match=r"up to 3\.8 MiB are to be written"):
+        run(small, tmp_path / "other.zarr")
+    assert run(small, store, resume=True).tiles == 4
+
+
+def test_overwritten_by_the_same_process(tmp_path: Path) -> None:
+    """Workers that have served a store find it anew: its shards are cut in another way now."""
+    run(make_experiment(size_px=(100, 100)), tmp_path / "image.zarr")
+    larger = make_experiment(size_px=(600, 700))
+    run(larger, tmp_path / "image.zarr", overwrite=True)
+    image = open_store(tmp_path / "image.zarr")["image"].values
+    np.testing.assert_array_equal(image, simulate(larger).astype(np.float32))
 
 
 def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:

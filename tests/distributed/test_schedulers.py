@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ from tests.unit.command import refusal, tiledsim
 from tiledsim import __version__
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler import Summary, remote
+from tiledsim.scheduler import Summary, driver, remote, run
 from tiledsim.scheduler.connect import choose_place
+from tiledsim.scheduler.events import Event, TilesDone, WorkersAwaited
 from tiledsim.scheduler.launch import choose_workers
 
 Check = Callable[[Path, Summary], None]
@@ -52,6 +55,49 @@ def test_a_file_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         odd.write_text(content)
         with pytest.raises(BackendError, match=r"odd\.json: (is not the file|holds no address)"):
             remote.address_in(odd)
+
+
+def test_a_file_that_is_being_written(tmp_path: Path) -> None:
+    """Dask writes it in place; what is there of it is read again."""
+    file = tmp_path / "scheduler.json"
+    whole = '{"type": "Scheduler", "address": "tcp://127.0.0.1:8786"}'
+    file.write_text("")
+    writing = [
+        threading.Timer(0.3, file.write_text, [whole[:30]]),
+        threading.Timer(0.6, file.write_text, [whole]),
+    ]
+    for write in writing:
+        write.start()
+    assert remote.address_in(file) == "tcp://127.0.0.1:8786"
+    for write in writing:
+        write.join()
+
+
+def test_a_scheduler_that_has_lost_its_workers(
+    tmp_path: Path, experiment: Experiment, faults: Path, monkeypatch: pytest.MonkeyPatch,
+    same_as_undisturbed: Check,
+) -> None:  # fmt: skip
+    """The run says once what it waits for, and goes on with workers that come."""
+    monkeypatch.setattr(driver, "WORKERLESS_SECONDS", 2.0)
+    (faults / "wait").write_text("0.2")
+    scheduler = tmp_path / "scheduler.json"
+    store = tmp_path / "image.zarr"
+    waited: list[float] = []
+    with servers.scheduler(scheduler), ExitStack() as first, ExitStack() as second:
+        first.enter_context(servers.workers(scheduler, 1))
+
+        def watch(event: Event) -> None:
+            if isinstance(event, TilesDone):
+                first.close()
+            elif isinstance(event, WorkersAwaited):
+                waited.append(event.seconds)
+                (faults / "wait").unlink()
+                second.enter_context(servers.workers(scheduler, 1))
+
+        summary = run(experiment, store, scheduler_file=scheduler, callbacks=[watch])
+    assert len(waited) == 1
+    assert waited[0] >= 2.0
+    same_as_undisturbed(store, summary)
 
 
 @pytest.fixture(scope="module")
@@ -202,8 +248,6 @@ if not hasattr(os, "preloaded"):
     ],
 )
 def test_workers_with_another_tiledsim(tmp_path: Path, preloads: list[str], said: str) -> None:
-    from contextlib import ExitStack
-
     from tiledsim.scheduler.preflight import check_workers
 
     scheduler = tmp_path / "scheduler.json"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask
 import dask_jobqueue  # noqa: F401  its defaults must be there before a test sets others
@@ -190,7 +191,7 @@ def test_a_stopped_run_ends_its_jobs_and_leaves_no_keys(
         process.terminate()
         _, said = process.communicate(timeout=60)
     assert process.returncode == 143, said
-    assert said.splitlines()[-1] == "tiledsim: error: stopped before any tile was done"
+    assert said.splitlines()[-1] == "tiledsim: error: stopped before any tile was begun"
     assert len((here.folder / "cancelled").read_text().split()) == 2
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"experiment.toml", "cluster.toml", "slurm"}
@@ -288,3 +289,21 @@ def test_each_process_of_a_job_has_its_own_gpu(
         client.wait_for_workers(2, timeout=60)
         shown = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
         assert sorted(shown.values()) == ["1", "3"]
+
+
+def test_a_slurm_that_does_not_answer(
+    here: standins.Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While jobs wait nothing is concluded from it; before they are submitted it is an error."""
+    for name in ("squeue", "sbatch"):
+        standins.install(here.programs, name, "#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(slurm, "ANSWER_SECONDS", 0.2)
+
+    cluster = SimpleNamespace(workers={0: SimpleNamespace(job_id="7")})
+    assert slurm._jobs_in_queue(cluster) is None
+    config = ClusterConfig(cores=1, memory="2GB", interface="lo")
+    with (
+        pytest.raises(BackendError, match=r"does not answer within 0\.2 s"),
+        slurm_client(config, tmp_path),
+    ):
+        pass

@@ -140,3 +140,20 @@ def test_the_traceback_is_there_for_who_asks() -> None:
     done = tiledsim("describe", "no.toml", "--debug")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
+
+
+def test_an_error_without_a_name_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tiledsim.cli import main
+
+    def app(**_: object) -> None:
+        raise ValueError("first line\n\nand a request that goes on for pages")
+
+    monkeypatch.setattr(main, "app", app)
+    monkeypatch.setattr(sys, "argv", ["tiledsim"])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert said == "tiledsim: error: ValueError: first line (--debug shows where)\n"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.command import refusal
+
 LONG = [
     "-cell", "70", "-default_F", "10", "-N", "5", "-detpixels", "3000", "-oversample", "10",
     "-mosaic", "1", "-mosaic_domains", "100",
@@ -39,3 +41,34 @@ def test_an_interrupted_run(output: list[str], said: str, left: list[str], tmp_p
     assert last.startswith("tiledsim: error: ")
     assert last.endswith(said)
     assert [path.name for path in tmp_path.iterdir()] == left
+
+
+def test_a_second_interrupt_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C again, while workers are ended, comes without a word."""
+    import tiledsim.scheduler
+    from tests.distributed.conftest import make_experiment
+    from tiledsim.build import build_scene
+    from tiledsim.cli.running import RunStoppedError, execute
+
+    def run(*_: object, **__: object) -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt("stopped: 3 of 9 tiles are done") from None
+        finally:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiledsim.scheduler, "run", run, raising=False)
+    experiment = make_experiment(size_px=(9, 9))
+    with pytest.raises(RunStoppedError, match="3 of 9 tiles are done") as stop:
+        execute(experiment, build_scene(experiment), "x", quiet=True, time_limit_minutes=None)
+    assert stop.value.status == 130
+
+
+@pytest.mark.parametrize("minutes", ["nan", "inf"])
+def test_time_limits_that_are_none(minutes: str, tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text("")
+    assert "--time-limit" in refusal(
+        "run", tmp_path / "e.toml", "-o", tmp_path / "a.zarr", "--time-limit", minutes
+    )

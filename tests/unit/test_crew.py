@@ -84,3 +84,19 @@ def test_a_scheduler_that_is_gone_is_no_error_here(clock: list[float]) -> None:
     client.scheduler_info = unreachable  # type: ignore[method-assign]
     with Crew(client) as crew:
         assert crew.threads == 0
+
+
+def test_how_long_nobody_was_there(clock: list[float]) -> None:
+    client = FakeClient()
+    with Crew(client) as crew:
+        clock[0] += 5
+        client.workers.clear()
+        client.tell(action="remove-worker", worker="tcp://a", expected=False)
+        crew.update()
+        clock[0] += 40
+        crew.update()
+        assert crew.seconds_without == 40
+        client.workers["tcp://a"] = ("a", 1)
+        client.tell(action="add-worker", worker="tcp://a")
+        crew.update()
+        assert crew.seconds_without == 0

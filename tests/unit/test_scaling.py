@@ -60,7 +60,7 @@ def test_a_resumed_run_is_marked(tmp_path: Path) -> None:
     two = make_store(tmp_path / "two", threads=2, steps=1e9, seconds=3, session_tiles=4)
     text = compare([one, two]).text()
     assert "    3*  " in text
-    assert "* of the last session" in text
+    assert "* of several sessions together" in text
 
 
 @pytest.mark.parametrize(

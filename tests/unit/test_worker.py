@@ -1,0 +1,98 @@
+"""What a worker loads once, and lets go of."""
+
+import gc
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.distributed.conftest import make_experiment
+from tiledsim.build import build_scene
+from tiledsim.kernels.rendered import Rendered
+from tiledsim.pixel_statistics import reduce_rows
+from tiledsim.scene import Scene
+from tiledsim.scheduler import worker
+from tiledsim.scheduler.files import open_files
+from tiledsim.scheduler.launch import save_scene
+from tiledsim.scheduler.records import TileFailure
+from tiledsim.scheduler.tiles import Layout
+from tiledsim.scheduler.worker import Job
+from tiledsim.tile import Tile
+
+
+def test_threads_load_a_scene_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+
+    def load(folder: Path, scene_hash: str) -> object:
+        loads.append(scene_hash)
+        time.sleep(0.1)
+        return object()
+
+    monkeypatch.setattr(Scene, "load", load)
+    threads = [threading.Thread(target=worker.scene_of, args=("/x", "0" * 64)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1
+
+
+def test_a_copied_scene_goes_with_its_last_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = build_scene(make_experiment(size_px=(9, 9)))
+    files = open_files("memory:///x")
+    save_scene(files, scene)
+    monkeypatch.setattr(worker, "open_files", lambda location: files)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    copy = worker.scene_of("memory:///x", scene.hash)
+    assert copy.hash == scene.hash
+    assert len(list(tmp_path.iterdir())) == 1
+    del copy
+    worker.scene_anew("memory:///x", scene.hash)
+    gc.collect()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_worker_of_another_version_renders_nothing(tmp_path: Path) -> None:
+    """Such a one may join a run that has begun."""
+    layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
+    job = Job(str(tmp_path), "0" * 64, layout, "cpu", "float64", False, version="9.9.9")
+    (failure,) = worker.render_tiles(job, [(0, 1)])
+    assert isinstance(failure, TileFailure)
+    assert failure.error.endswith("the run 9.9.9; install the same")
+
+
+def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A GPU would still write into its memory, which is another tile's by then."""
+    waited: list[Tile] = []
+
+    class Renderer:
+        ahead = 1
+
+        def start(self, scene: object, tile: Tile) -> "Renderer":
+            self.tile = tile
+            return self
+
+        def result(self) -> Rendered:
+            waited.append(self.tile)
+            pixels = np.zeros((9, 9), np.float32)
+            return Rendered(pixels, reduce_rows(pixels, 0, 9), 0.0)
+
+    def gone(location: str, layout: Layout) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(worker, "image_of", gone)
+    monkeypatch.setattr(worker, "renderer_of", lambda backend, dtype: Renderer())
+    monkeypatch.setattr(worker, "scene_of", lambda *_: SimpleNamespace(roi=(0, 8, 0, 8)))
+    layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
+    job = Job("/x", "0" * 64, layout, "cuda", "float64", False)
+    (failure,) = worker.render_tiles(job, [(0, 1)])
+    assert isinstance(failure, TileFailure)
+    assert waited == [layout.tile_at(0)]

@@ -373,10 +373,13 @@ def _session(
         )
     if driver.failed:
         first = driver.failed[min(driver.failed)]
-        log = write_logs(files, job.layout, driver.failed)
+        try:
+            log = f"log: {write_logs(files, job.layout, driver.failed)}"
+        except OSError as error:  # it may not hide what failed
+            log = f"no log: {_what_failed(files, error)}"
         raise RunError(
             f"{len(driver.failed):,} of {done.size:,} tiles failed {attempts} times, the "
-            f"first at {job.layout.tile_at(first.index)}: {first.error} (log: {log}); the others "
+            f"first at {job.layout.tile_at(first.index)}: {first.error} ({log}); the others "
             "are done, and --resume tries these again"
         )
     records = journal.read(job.layout.tiles)

@@ -3,6 +3,7 @@
 The first questions are functions of Python itself: a worker without tiledsim can answer them.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import uuid
@@ -83,7 +84,8 @@ def _describe(backend: str, dtype: str) -> dict[str, str]:
 def release_devices(client: Any, backend: str, dtype: str) -> None:
     """Let workers that outlive the run give back their GPUs' memory, those that still answer."""
     if client.status == "running":
-        client.run(_release, backend, dtype, on_error="ignore")
+        with contextlib.suppress(Exception):  # it may not hide how the run ended
+            client.run(_release, backend, dtype, on_error="ignore")
 
 
 def _release(backend: str, dtype: str) -> None:

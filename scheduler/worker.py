@@ -210,7 +210,7 @@ def _failure(index: int, attempt: int, error: Exception) -> TileFailure:
     if getattr(error, "ends_the_process", False):
         _end_the_process(error)
     full = isinstance(error, OSError) and error.errno in NO_ROOM
-    said = f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
     log = "".join(traceback.format_exception(error))[-LONGEST_LOG:]
     return TileFailure(index, attempt, worker_name(), said, full, log)
 

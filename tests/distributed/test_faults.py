@@ -255,6 +255,17 @@ def test_a_full_disk(
     same_as_undisturbed(store, run(experiment, store, resume=True, fsync=False))
 
 
+def test_a_log_that_cannot_be_written_hides_nothing(
+    tmp_path: Path, experiment: Experiment, faults: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (faults / "raise-0-512").write_text("9")
+    break_writes(monkeypatch, "run/failures/", no_room, 9)
+    with pytest.raises(RunError, match=r"1 of 30 tiles failed 1 times, .*told to fail") as caught:
+        run(experiment, tmp_path / "image.zarr", attempts=1, fsync=False)
+    assert "no log: " in str(caught.value)
+    assert "--resume tries these again" in str(caught.value)
+
+
 @pytest.mark.parametrize("step", ["clear", "create", "save_scene", "publish"])
 def test_the_making_of_a_store_is_cut_short(
     tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check, step: str,

@@ -173,3 +173,16 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     said = refusal("run", experiment, "-o", tmp_path / "a.zarr", "--backend", "cuda")
     assert said.startswith("backend 'cuda' cannot be used: ")
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_what_workers_keep_hides_no_outcome() -> None:
+    """A scheduler may be lost at that moment."""
+    from tiledsim.scheduler.preflight import release_devices
+
+    class Client:
+        status = "running"
+
+        def run(self, *_: object, **__: object) -> None:
+            raise OSError("Timed out trying to connect")
+
+    release_devices(Client(), "cuda", "float64")

@@ -96,3 +96,15 @@ def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(
     (failure,) = worker.render_tiles(job, [(0, 1)])
     assert isinstance(failure, TileFailure)
     assert waited == [layout.tile_at(0)]
+
+
+def test_what_failed_is_one_line_and_the_rest_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("first line\n\nand many more")
+
+    monkeypatch.setattr(worker, "scene_of", fails)
+    layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
+    (failure,) = worker.render_tiles(Job("/x", "0" * 64, layout, "cpu", "float64", False), [(0, 1)])
+    assert isinstance(failure, TileFailure)
+    assert failure.error == "ValueError: first line"
+    assert "and many more" in failure.log

@@ -49,13 +49,15 @@ def undisturbed(
 def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that tells the faulty renderer what to do; workers inherit where it is."""
     from tests.distributed import fakes
-    from tiledsim.scheduler import driver
+    from tiledsim.scheduler import driver, worker
 
     folder = tmp_path / "faults"
     folder.mkdir()
     monkeypatch.setenv("TILEDSIM_TEST_FAULTS", str(folder))
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     monkeypatch.setattr(driver, "render_tiles", fakes.faulty_render_tiles)
+    # A worker in this process replaces it; the tests after this one have the real one again.
+    monkeypatch.setattr(worker, "renderer_of", worker.renderer_of)
     return folder
 
 

@@ -18,7 +18,7 @@ def choose_gpus(asked: str) -> tuple[str, ...]:
     if not visible:
         raise BackendError(
             f"--gpus {asked}: no NVIDIA GPU is visible here (nvidia-smi, CUDA_VISIBLE_DEVICES); "
-            "leave it out, or give --backend cpu"
+            "without --gpus and --cluster cuda the processor renders"
         )
     if asked == "all":
         return tuple(visible)

@@ -36,7 +36,6 @@ INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="tiledsim",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -76,7 +75,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its status."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    arguments = [word for word in arguments if word != "--debug"]
+    arguments = [word for word in arguments if word != "--debug"] or ["--help"]
     stopped = False
     try:
         status = app(args=arguments, prog_name="tiledsim", standalone_mode=False)

@@ -17,7 +17,7 @@ def choose_gpus(asked: str) -> tuple[str, ...]:
     visible = visible_devices()
     if not visible:
         raise BackendError(
-            f"--gpus {asked}: no NVIDIA GPU is visible here (nvidia-smi, CUDA_VISIBLE_DEVICES); "
+            "no NVIDIA GPU is visible here (nvidia-smi, CUDA_VISIBLE_DEVICES); "
             "without --gpus and --cluster cuda the processor renders"
         )
     if asked == "all":

@@ -22,6 +22,7 @@ from tiledsim.scheduler.cluster import wait_for_workers
 from tiledsim.scheduler.columns import write_columns
 from tiledsim.scheduler.connect import Place, choose_place
 from tiledsim.scheduler.deadline import OVERTIME, Deadline
+from tiledsim.scheduler.difference import first_difference
 from tiledsim.scheduler.driver import Driver
 from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
 from tiledsim.scheduler.failures import clear_logs, write_logs
@@ -84,8 +85,12 @@ def run(
         raise StoreError("repair needs resume: it renders damaged tiles of a run again")
     deadline = None if time_limit_minutes is None else Deadline(time_limit_minutes)
     files = open_files(location)
-    if backend == "auto" and resume:
-        backend = _backend_of(files) or backend
+    if backend == "auto" and resume and (kept_backend := _backend_of(files)):
+        backend = kept_backend
+        if "summary" in store.read_attributes(files) and not repair:  # here nothing need render
+            scene = scene or build_scene(experiment)
+            _check_same_run(files, experiment, scene, backend, dtype, tile, repair=False)
+            return load_summary(files)
     place, name = choose_workers(
         backend, dtype,
         client=client, scheduler=scheduler, scheduler_file=scheduler_file, cluster=cluster,
@@ -100,7 +105,7 @@ def run(
         if not store.exists(files):
             return None
         if resume:
-            return _check_same_run(files, scene, name, dtype, tile, repair=repair)
+            return _check_same_run(files, experiment, scene, name, dtype, tile, repair=repair)
         if not overwrite:
             raise StoreError(
                 f"{files.url} exists; --overwrite it, --resume it or give another name"
@@ -244,8 +249,8 @@ def _check_deletable(files: Files) -> None:
 
 
 def _check_same_run(
-    files: Files, scene: Scene, backend: str, dtype: str, tile: tuple[int, int] | None,
-    *, repair: bool,
+    files: Files, experiment: Experiment, scene: Scene, backend: str, dtype: str,
+    tile: tuple[int, int] | None, *, repair: bool,
 ) -> Layout:  # fmt: skip
     """Return the layout of a store, or refuse to continue it with the first difference named."""
     about = store.read_attributes(files)
@@ -259,10 +264,12 @@ def _check_same_run(
     asked = {"mode": scene.mode, "scene_hash": scene.hash, "dtype": dtype, "backend": backend}
     for key, value in asked.items():
         if kept[key] != value:
-            what = "the experiment" if key == "scene_hash" else key
+            what = f"{key} is {str(kept[key])[:80]} in the store, {value} now"
+            if key == "scene_hash":
+                what = first_difference(str(about.get("experiment", "")), experiment)
+                what = f"the experiment differs: {what}"
             raise StoreError(
-                f"{files.url} cannot be resumed: {what} differs ({str(kept[key])[:80]} in the "
-                f"store, {value} now); resume with the same, or --overwrite"
+                f"{files.url} cannot be resumed: {what}; resume with the same, or --overwrite"
             )
     if layout.shape != scene.shape or (tile and choose_layout(scene, tile).tile != layout.tile):
         raise StoreError(

@@ -1,5 +1,6 @@
 """Structure factors: a text table, a dump of nanoBragg, or one value for every reflection."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def _parse_rows(path: Path) -> Array:
     """Return the first four columns [n, 4]; a bad line is named by its number."""
     text = read_text(path, "structure factor")
     try:
-        rows = np.loadtxt(text.splitlines(), dtype=np.float64, usecols=(0, 1, 2, 3), ndmin=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an empty file is refused below
+            rows = np.loadtxt(text.splitlines(), dtype=np.float64, usecols=(0, 1, 2, 3), ndmin=2)
     except (ValueError, IndexError):
         rows = np.empty((0, 4))
     if len(rows) and np.isfinite(rows).all():

@@ -202,8 +202,12 @@ def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"sampling": {"oversample": 2}}, "the experiment differs"),
-        ({"mode": "c-parity"}, "mode differs"),
+        (
+            {"sampling": {"oversample": 2}},
+            r"the experiment differs: sampling.oversample is 1 in the store, 2 now",
+        ),
+        ({"structure_factors": {"default_F": 7}}, r"default_F is 100.0 in the store, 7.0 now"),
+        ({"mode": "c-parity"}, "mode is spec in the store, c-parity now"),
     ],
 )
 def test_resume_refuses_another_run(tmp_path: Path, change: dict[str, object], named: str) -> None:

@@ -70,7 +70,7 @@ def without_steps(experiment: Experiment) -> Experiment:
     return experiment.replace(crystal=crystal)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(experiments())
 def test_spec_as_the_cpu_kernel(experiment: Experiment) -> None:
     scene = build_scene(without_steps(experiment))
@@ -78,7 +78,7 @@ def test_spec_as_the_cpu_kernel(experiment: Experiment) -> None:
     assert_as_the_cpu_kernel(image, scene, whole(scene), "float64")
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     experiments(crystal={"cell_A_deg": (50, 60, 70, 80, 95, 100), "cells": (5, 4, 3)}),
     st.sets(st.sampled_from(ALL_QUIRKS)),
@@ -143,7 +143,7 @@ def test_a_spectrum_is_projected_once_a_direction() -> None:
         assert_as_the_cpu_kernel(image, scene, whole(scene), dtype)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data(), st.sampled_from(["float64", "mixed"]))
 def test_any_tile_in_any_bands_has_the_same_bytes(data: st.DataObject, dtype: str) -> None:
     scene = described(crystal={"misset_deg": (3, 5, 7)})

@@ -28,7 +28,7 @@ def both(experiment: Experiment) -> tuple[np.ndarray, np.ndarray]:
     return get_backend("cpu").render(scene, tile), render(scene, tile)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(experiments())
 def test_spec(experiment: Experiment) -> None:
     if experiment.crystal.shape == "tophat":  # a step function: rounding may move its edge
@@ -38,7 +38,7 @@ def test_spec(experiment: Experiment) -> None:
     assert_close(*both(experiment))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     experiments(crystal={"cell_A_deg": (50, 60, 70, 80, 95, 100), "cells": (5, 4, 3)}),
     st.sets(st.sampled_from(ALL_QUIRKS)),
@@ -51,7 +51,7 @@ def test_any_set_of_quirks(
     assert_close(*both(drawn))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(experiments(), st.data())
 def test_any_tile_is_cut_from_the_same_image(experiment: Experiment, data: st.DataObject) -> None:
     whole = simulate(experiment, backend="cpu")[0, 0]

@@ -103,7 +103,7 @@ def test_other_pixels_are_refused() -> None:
         compare(parse_log(TEXT), other)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_log_crashes(data: st.DataObject) -> None:
     lines = TEXT.splitlines()

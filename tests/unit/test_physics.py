@@ -105,7 +105,7 @@ def test_photons_of_the_direct_beam_in_absolute_numbers() -> None:
     assert value == pytest.approx(7.94079248018965e-30 * 1e24 * (1e-8) ** 2 * 1e4 * 1e6, rel=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(experiments(), st.randoms(use_true_random=False))
 def test_the_order_of_sources_does_not_matter(drawn: Experiment, random: object) -> None:
     wavelengths = [0.9, 1.0, 1.1, 1.3]

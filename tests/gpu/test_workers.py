@@ -18,7 +18,7 @@ from tests.gpu import shim_workers
 from tests.gpu.shim_device import COMPILER, ShimDevice
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
-from tiledsim.kernels import get_backend
+from tiledsim.kernels import choice
 from tiledsim.kernels.cuda import CudaBackend
 from tiledsim.pixel_trace import trace
 from tiledsim.scheduler import files, launch, run, store
@@ -50,10 +50,10 @@ def shim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for module, name, value in shim_workers.patches():
         monkeypatch.setattr(module, name, value)
-    get_backend.cache_clear()
+    choice.make_backend.cache_clear()
     with dask.config.set({"distributed.worker.preload": ["tests.gpu.shim_workers"]}):
         yield
-    get_backend.cache_clear()
+    choice.make_backend.cache_clear()
 
 
 def outcome(folder: Path, **options: Any) -> tuple[dict[str, bytes], Summary]:

@@ -1,6 +1,7 @@
 """Which kernel renders: the one asked for, or the best that this machine has."""
 
 from functools import lru_cache
+from threading import Lock
 from typing import Final, Literal, Protocol
 
 import numpy as np
@@ -74,12 +75,22 @@ def choose_backend_name(requested: str, dtype: str) -> tuple[str, str]:
     return "cpu", why
 
 
-@lru_cache(maxsize=4)
+_MAKING = Lock()
+"""Threads that begin together make one backend, and one context on a GPU."""
+
+
 def get_backend(name: str, dtype: str = "float64") -> Backend:
     """Make the backend of a name (one of ``BACKENDS``); one of each a process.
 
     Raises BackendError where it cannot be used; it never falls back to another.
     """
+    with _MAKING:
+        return make_backend(name, dtype)
+
+
+@lru_cache(maxsize=4)
+def make_backend(name: str, dtype: str) -> Backend:
+    """Make the backend that :func:`get_backend` keeps."""
     chosen, _ = choose_backend_name(name, dtype)
     if chosen == "cuda":
         from tiledsim.kernels.cuda import CudaBackend

@@ -175,7 +175,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
     """
     from tiledsim.scheduler import store
     from tiledsim.scheduler.files import open_files
-    from tiledsim.scheduler.launch import save_scene
+    from tiledsim.scheduler.making import save_scene
     from tiledsim.scheduler.tiles import choose_layout
     from tiledsim.scheduler.worker import Job, render_tiles
 

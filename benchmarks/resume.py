@@ -19,7 +19,7 @@ from tiledsim.build import build_scene
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler.files import LocalFiles
 from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.launch import create_store
+from tiledsim.scheduler.making import create_store
 from tiledsim.scheduler.part import Session
 from tiledsim.scheduler.plan import make_plan
 from tiledsim.scheduler.records import TileRecord

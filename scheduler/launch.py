@@ -1,10 +1,7 @@
 """Render an experiment into a store: checks, the store, the cluster, a session, the summary."""
 
-import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +23,11 @@ from tiledsim.scheduler.difference import first_difference
 from tiledsim.scheduler.driver import Driver
 from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
 from tiledsim.scheduler.failures import clear_logs, write_logs
-from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files, why_not_made
+from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files
 from tiledsim.scheduler.gather import Summary
 from tiledsim.scheduler.journal import Journal
 from tiledsim.scheduler.lease import Lease
+from tiledsim.scheduler.making import create_store, record_devices, save_scene
 from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
 from tiledsim.scheduler.preflight import (
     ask_for_backend,
@@ -148,7 +146,7 @@ def run(
             elif repair:
                 _repair(files, scene, layout)
             if devices:
-                _record_devices(files, scene, dtype, devices)
+                record_devices(files, scene, dtype, devices)
             if "summary" in store.read_attributes(files):
                 return load_summary(files)
             job = Job(files.url, scene.hash, layout, name, dtype, fsync)
@@ -196,20 +194,6 @@ def _backend_of(files: Files) -> str | None:
         return None
     backend = store.read_attributes(files).get("backend")
     return backend if isinstance(backend, str) and backend in BACKENDS else None
-
-
-def _record_devices(files: Files, scene: Scene, dtype: str, devices: list[dict[str, str]]) -> None:
-    """Add the GPUs of this session to what is written about the run."""
-    from tiledsim.kernels.cuda_source import specialise
-
-    known = store.read_attributes(files).get("devices", [])
-    store.update_attributes(
-        files,
-        {
-            "devices": known + [device for device in devices if device not in known],
-            "kernel": str(specialise(scene, dtype, interpolate=scene.interpolate)),
-        },
-    )
 
 
 def _folder_beside(files: Files) -> Path:
@@ -285,63 +269,6 @@ def _check_same_run(
             f"{files.url} cannot be resumed: {error}; --resume --repair puts it right"
         ) from None
     return layout
-
-
-def create_store(
-    files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan, command: str
-) -> None:
-    """Make the store of a run, its scene beside the image; with the lease held.
-
-    Raises StoreError, or RunError for a full disk; what is half made then is made anew.
-    """
-    attributes = {
-        "experiment": experiment.to_toml(),
-        "title": experiment.title,
-        "mode": scene.mode,
-        "quirks": list(scene.quirks),
-        "scene_hash": scene.hash,
-        "steps_per_pixel": scene.steps_per_pixel,
-        "scale": scene.scale_factors(),
-        "dtype": plan.dtype,
-        "backend": plan.backend,
-        "layout": {"shape": layout.shape, "chunk": layout.chunk, "shard": layout.shard,
-                   "tile": layout.tile},
-        "versions": versions(),
-        "command": command or " ".join(sys.argv),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
-    try:
-        store.create(files, layout, "float32", experiment.detector.pixel_mm)
-        save_scene(files, scene)
-        store.publish(files, attributes)
-    except StoreError:
-        raise
-    except OSError as error:
-        raise why_not_made(files, error) from None
-
-
-def save_scene(files: Files, scene: Scene) -> None:
-    """Put the scene where workers find it."""
-    if isinstance(files, LocalFiles):
-        scene.save(files.folder / SCENES)
-        return
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        scene.save(Path(scratch))
-        for path in sorted((Path(scratch) / scene.hash).iterdir()):
-            files.write(f"{SCENES}/{scene.hash}/{path.name}", path.read_bytes())
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computed a run."""
-    found = {}
-    for package in ("tiledsim", "numpy", "numba", "zarr", "dask", "distributed"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
 
 
 def _session(

@@ -272,11 +272,11 @@ def test_the_making_of_a_store_is_cut_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """What is half made, or half replaced, is no store; it is made anew without being asked."""
-    from tiledsim.scheduler import launch, store
+    from tiledsim.scheduler import making, store
 
     place = tmp_path / "image.zarr"
     run(experiment.replace(sampling={"oversample": 2}), place, fsync=False)
-    where: Any = launch if step == "save_scene" else store
+    where: Any = making if step == "save_scene" else store
 
     def cut(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from tiledsim.pixel_statistics import reduce_rows
 from tiledsim.scene import Scene
 from tiledsim.scheduler import worker
 from tiledsim.scheduler.files import open_files
-from tiledsim.scheduler.launch import save_scene
+from tiledsim.scheduler.making import save_scene
 from tiledsim.scheduler.records import TileFailure
 from tiledsim.scheduler.tiles import Layout
 from tiledsim.scheduler.worker import Job

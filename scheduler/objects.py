@@ -13,6 +13,12 @@ from urllib.parse import urlsplit
 from tiledsim.errors import StoreError
 
 AWS_SCHEMES = ("s3", "s3a")
+_ADVICE = {
+    "169.254.169.254": "no credentials are set, so the instance was asked for its role's: set "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "builder error": "an endpoint that is http:// and not https:// needs AWS_ALLOW_HTTP=true",
+}
+"""What to do, by what an error has in it."""
 
 
 def check_url(url: str) -> None:
@@ -76,6 +82,12 @@ def _profile(url: str) -> Any:
 
 
 def what_it_says(error: Exception) -> str:
-    """Return what an object store says, without the request that it repeats after it."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    """Return what an object store says, without the request that it repeats after it, and what to
+    do where that is known.
+    """
+    said = str(error).strip()
+    first = said.splitlines()[0][:200] if said else type(error).__name__
+    for sign, advice in _ADVICE.items():
+        if sign in said:
+            return f"{first}; {advice}"
+    return first

@@ -6,6 +6,7 @@ import pytest
 
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.files import LocalFiles, open_files
+from tiledsim.scheduler.objects import what_it_says
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,18 @@ def test_addresses_that_are_none(location: str, said: str) -> None:
     with pytest.raises(StoreError, match=said) as error:
         open_files(location)
     assert "hushhush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("error performing PUT http://169.254.169.254/latest/api/token", "AWS_ACCESS_KEY_ID"),
+        ("HTTP error: builder error\nwith a request", "AWS_ALLOW_HTTP=true"),
+    ],
+)
+def test_what_an_object_store_says_comes_with_advice(said: str, advice: str) -> None:
+    found = what_it_says(RuntimeError(said))
+    assert found.startswith(said.splitlines()[0])
+    assert advice in found
+    assert "\n" not in found
+    assert what_it_says(RuntimeError("else")) == "else"

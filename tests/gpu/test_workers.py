@@ -19,11 +19,13 @@ from tests.gpu.shim_device import COMPILER, ShimDevice
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choice
-from tiledsim.kernels.cuda import CudaBackend
+from tiledsim.kernels.cuda import CudaBackend, device_bytes
 from tiledsim.pixel_trace import trace
 from tiledsim.scheduler import files, launch, run, store
 from tiledsim.scheduler import open as open_store
 from tiledsim.scheduler.gather import Summary
+from tiledsim.scheduler.plan import make_plan
+from tiledsim.scheduler.tiles import choose_layout
 from tiledsim.tile import Tile
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")
@@ -97,6 +99,17 @@ def test_a_traced_pixel_has_the_value_of_the_gpu() -> None:
     image = CudaBackend("float64", ShimDevice()).render(scene, Tile(0, 0, 384, 448, 480, 512))
     assert traced["kernel_I_pixel"] == image[16, 20]
     assert traced["kernel_rel_delta"] < 1e-9
+
+
+def test_the_plan_names_the_memory_of_a_gpu() -> None:
+    scene = launch.build_scene(EXPERIMENT)
+    layout = choose_layout(scene)
+    plan = make_plan(scene, layout, workers=2, threads=1, backend="cuda", dtype="mixed")
+    assert plan.device_bytes == device_bytes(scene, layout.tile_at(0), "mixed") > 0
+    lines = dict(plan.lines())
+    assert lines["GPU"].endswith("MiB of its memory")
+    assert lines["workers"].endswith("cuda mixed")
+    assert "time" not in lines  # how fast a GPU is shows with its first tile
 
 
 def test_workers_are_not_for_gpus(tmp_path: Path) -> None:

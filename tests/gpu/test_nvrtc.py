@@ -5,7 +5,7 @@ and those that benchmarks/gpu.py times, in float64 and mixed.
 """
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -37,8 +37,12 @@ def specialisations() -> list[Specialisation]:
         for dtype in ("float64", "mixed"):
             for interpolate in {scene.interpolate, False}:
                 found.add(specialise(scene, dtype, interpolate=interpolate))
-    plain = next(s for s in found if s.shape == "SQUARE" and not s.mixed and not s.products)
-    own = replace(plain, factors="NEAREST", thick="OWN", polar="OWN", omega="OWN")
+    square = min((s for s in found if s.shape == "SQUARE" and not s.mixed), key=str)
+    plain = {field.name: False for field in fields(square) if field.type is bool}
+    own = replace(
+        square, factors="NEAREST", polarization="PLAIN", thick="OWN", polar="OWN", omega="OWN",
+        pixels=2, blocks=4, **plain,
+    )  # fmt: skip
     for shape in ("SQUARE", "ROUND", "GAUSS"):
         for spectrum in (False, True):
             base = replace(own, shape=shape, spectrum=spectrum, weighted=spectrum)

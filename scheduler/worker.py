@@ -18,13 +18,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from tiledsim import __version__
 from tiledsim.errors import BackendError
+from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
 from tiledsim.pixel_statistics import combine_rows
 from tiledsim.scheduler import store
@@ -39,20 +37,6 @@ LONGEST_LOG = 10_000
 """Characters of a traceback that are kept, the last ones."""
 LOST_DEVICE_STATUS = 77
 """With which a worker ends whose GPU is lost; its nanny starts another."""
-
-
-class Renderer(Protocol):
-    """What a worker needs of a backend."""
-
-    @property
-    def ahead(self) -> int:
-        """Tiles that it renders while this process writes others."""
-
-    def render(self, scene: Any, tile: Tile) -> NDArray[np.float64]:
-        """Render a tile [rows, cols]."""
-
-    def start(self, scene: Any, tile: Tile) -> Pending:
-        """Start rendering a tile that is to be stored."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +104,8 @@ def image_of(location: str, layout: Layout) -> tuple[Files, Any]:
 
 
 @lru_cache(maxsize=2)
-def renderer_of(backend: str, dtype: str) -> Renderer:
+def renderer_of(backend: str, dtype: str) -> Backend:
     """Make the backend that a task asks for; no other."""
-    from tiledsim.kernels import get_backend
-
     return get_backend(backend, dtype)
 
 

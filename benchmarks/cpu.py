@@ -60,7 +60,7 @@ def _scalar(
 
 def scalar_seconds_per_step(scene: Scene) -> float:
     """Time the scalar kernel on some pixels of a scene."""
-    from tiledsim.reference import pixel_rays
+    from tiledsim.reference.model import pixel_rays
 
     count = max(200, 400_000 // scene.orientations)
     q = pixel_rays(scene, 0, np.zeros(count, dtype=int), np.arange(count)).scattering[:, 0, 0, 0]

@@ -22,15 +22,15 @@ import numpy as np
 import psutil
 from processes import cluster
 
-from tiledsim.scheduler import driver
-from tiledsim.scheduler.driver import Driver
-from tiledsim.scheduler.files import LocalFiles
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.lease import Lease
-from tiledsim.scheduler.records import TileRecord
-from tiledsim.scheduler.reduce import summarise
-from tiledsim.scheduler.tiles import Layout
-from tiledsim.scheduler.worker import Job, worker_name
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.tile_record import TileRecord
+from tiledsim.scheduler.results.summarise import summarise
+from tiledsim.scheduler.session import driver
+from tiledsim.scheduler.session.driver import Driver
+from tiledsim.scheduler.session.task import Job, worker_name
+from tiledsim.scheduler.store.files import LocalFiles
+from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.lease import Lease
 
 EDGE = 512
 

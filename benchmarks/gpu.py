@@ -29,8 +29,8 @@ import numpy as np
 from tiledsim import Tile, build_scene, experiment_from_nanobragg
 from tiledsim.experiment import Shots
 from tiledsim.kernels import get_backend
-from tiledsim.kernels.cuda import CudaBackend
-from tiledsim.kernels.cuda_device import CupyDevice, Device
+from tiledsim.kernels.cuda.backend import CudaBackend
+from tiledsim.kernels.cuda.device import CupyDevice, Device
 from tiledsim.scene import Scene
 
 HKL = Path(__file__).resolve().parents[1] / "examples" / "quickstart.hkl"
@@ -173,11 +173,11 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
 
     ``run``: from the first tile started to the last byte in Zarr, in one worker's loop.
     """
-    from tiledsim.scheduler import store
-    from tiledsim.scheduler.files import open_files
-    from tiledsim.scheduler.making import save_scene
-    from tiledsim.scheduler.tiles import choose_layout
-    from tiledsim.scheduler.worker import Job, render_tiles
+    from tiledsim.scheduler.session.create import save_scene
+    from tiledsim.scheduler.session.task import Job, render_tiles
+    from tiledsim.scheduler.store import image as store
+    from tiledsim.scheduler.store.files import open_files
+    from tiledsim.scheduler.store.layout import choose_layout
 
     scene = scene_of(WORKLOADS["square, 1 step"], side)
     layout = choose_layout(scene)

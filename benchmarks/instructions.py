@@ -25,8 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.gpu.nvrtc import compile_for
-from tiledsim.kernels.cuda_params import parameter_layout
-from tiledsim.kernels.cuda_source import Specialisation, occupancy, render_source
+from tiledsim.kernels.cuda.params import parameter_layout
+from tiledsim.kernels.cuda.source import Specialisation, occupancy, render_source
 
 CYCLES = 132 * 1.98e9
 ISSUED, DOUBLE = 128, 64

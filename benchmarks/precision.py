@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tiledsim import Tile, build_scene
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
-from tiledsim.kernels.cuda import CudaBackend
+from tiledsim.kernels.cuda.backend import CudaBackend
 
 SIDE = 256
 SIZES = (5, 20, 50, 200, 1000, 5000)

@@ -15,15 +15,15 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tiledsim.build import build_scene
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler.files import LocalFiles
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.making import create_store
-from tiledsim.scheduler.part import Session
-from tiledsim.scheduler.plan import make_plan
-from tiledsim.scheduler.records import TileRecord
-from tiledsim.scheduler.tiles import Layout, choose_layout
+from tiledsim.scene.build import build_scene
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.journal_file import Session
+from tiledsim.scheduler.journal.tile_record import TileRecord
+from tiledsim.scheduler.session.create import create_store
+from tiledsim.scheduler.session.plan import make_plan
+from tiledsim.scheduler.store.files import LocalFiles
+from tiledsim.scheduler.store.layout import Layout, choose_layout
 
 SHOTS = 100
 ROWS, COLS = 8, 512

@@ -49,7 +49,8 @@ def child(store: str, scheduler: str | None) -> None:
     """Render, or continue, one run in this process; its workers follow the orders, if any."""
     from tiledsim.errors import RunError
     from tiledsim.experiment import Experiment
-    from tiledsim.scheduler import driver, run
+    from tiledsim.scheduler import run
+    from tiledsim.scheduler.session import driver
 
     experiment = Experiment(
         beam={"wavelength_A": 1.0},
@@ -257,8 +258,8 @@ def outcome(store: Path) -> tuple[str, object]:
 def false_records(store: Path) -> str:
     """Name a tile that is recorded and not whole; empty if there is none."""
     from tiledsim.errors import StoreError
-    from tiledsim.scheduler.files import LocalFiles
-    from tiledsim.scheduler.verify import find_damage, layout_of, read_records
+    from tiledsim.scheduler.results.verify import find_damage, layout_of, read_records
+    from tiledsim.scheduler.store.files import LocalFiles
 
     files = LocalFiles(store)
     try:

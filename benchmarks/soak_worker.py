@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tiledsim.kernels.rendered import OnHost
-from tiledsim.scheduler import files, worker
-from tiledsim.scheduler.files import LocalFiles
-from tiledsim.scheduler.records import TileFailure, TileRecord
+from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.session import task as worker
+from tiledsim.scheduler.store import files
+from tiledsim.scheduler.store.files import LocalFiles
 
 TILE_SECONDS = 0.1
 ANSWER_SECONDS = 1.0

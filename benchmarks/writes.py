@@ -21,8 +21,8 @@ import zarr
 from tiledsim import simulate
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import launch, run
-from tiledsim.scheduler.files import open_files
-from tiledsim.scheduler.tiles import Layout
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -43,7 +43,7 @@ def convert(
       tiledsim convert -mat A.mat -hkl P1.hkl -lambda 1.2 --mode spec --output experiment.toml
     """
     from tiledsim.errors import StoreError
-    from tiledsim.nanobragg import parse_nanobragg
+    from tiledsim.nanobragg.command import parse_nanobragg
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")

@@ -36,7 +36,7 @@ def describe(
       tiledsim describe --mode spec -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
     """
     from tiledsim import description
-    from tiledsim.build import build_scene
+    from tiledsim.scene.build import build_scene
 
     parsed = read_experiment(experiment, mode, quirks)
     scene = build_scene(parsed)

@@ -42,7 +42,7 @@ from tiledsim.cli.running import (
 )
 
 if TYPE_CHECKING:
-    from tiledsim.nanobragg import NanobraggCommand
+    from tiledsim.nanobragg.command import NanobraggCommand
 
 
 def register(app: typer.Typer) -> None:
@@ -88,10 +88,10 @@ def nanobragg(
       tiledsim nanobragg -mat A.mat -hkl P1.hkl -lambda 1.2 -N 8 -floatfile img.bin
       tiledsim nanobragg -cell 70 80 90 75 85 95 -default_F 100 -N 5 --zarr image.zarr --mode spec
     """
-    from tiledsim.build import build_scene
     from tiledsim.errors import ExperimentError
-    from tiledsim.nanobragg import DEFAULT_FLOAT_FILE, parse_nanobragg
-    from tiledsim.scheduler.remote import Tls
+    from tiledsim.nanobragg.command import DEFAULT_FLOAT_FILE, parse_nanobragg
+    from tiledsim.scene.build import build_scene
+    from tiledsim.scheduler.cluster.remote import Tls
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
@@ -108,7 +108,7 @@ def nanobragg(
     _check_writable("-dump", command.dump_file)
     scene = build_scene(command.experiment)
     if command.trace_pixel is not None:
-        from tiledsim.pixel_trace import check_pixel
+        from tiledsim.reference.trace import check_pixel
 
         check_pixel(scene, 0, 0, *command.trace_pixel)
     if not quiet:
@@ -127,13 +127,13 @@ def nanobragg(
             time_limit_minutes=time_limit, fsync=zarr is not None,
         )  # fmt: skip
         if float_file is not None:
-            from tiledsim.scheduler.export import write_raw
+            from tiledsim.scheduler.export.raw import write_raw
 
             write_raw(store, float_file)
     if command.dump_file is not None:
         _write_dump(command)
     if command.trace_pixel is not None:
-        from tiledsim.pixel_trace import trace
+        from tiledsim.reference.trace import trace
 
         print("\n".join(trace(scene, 0, *command.trace_pixel).lines()))
     print(summary.text())
@@ -197,7 +197,7 @@ def _scratch_beside(file: Path) -> Iterator[Path]:
 
 
 def _write_dump(command: "NanobraggCommand") -> None:
-    from tiledsim.structure_factors import load_structure_factors, write_fdump
+    from tiledsim.structure_factors.table import load_structure_factors, write_fdump
 
     assert command.dump_file is not None
     write_fdump(command.dump_file, load_structure_factors(command.experiment.structure_factors))

@@ -35,7 +35,7 @@ QuirksOption = Annotated[
 
 def refuse_unknown_options(context: typer.Context, words: list[str]) -> None:
     """Raise ExperimentError for a word with two dashes, which is none of nanoBragg's flags."""
-    from tiledsim.validation import did_you_mean
+    from tiledsim.experiment.validation import did_you_mean
 
     for word in words:
         if word.startswith("--"):
@@ -57,8 +57,8 @@ def read_quirks(text: str | None, mode: "Mode") -> "tuple[Quirk, ...] | None":
 
     Raises ExperimentError for a quirk that does not exist, naming the nearest one.
     """
+    from tiledsim.experiment.validation import did_you_mean
     from tiledsim.quirks import ALL_QUIRKS, quirks_of
-    from tiledsim.validation import did_you_mean
 
     if text is None:
         return None
@@ -94,7 +94,7 @@ def read_experiment(words: list[str], mode: str | None, quirks: str | None) -> "
         if quirks is not None:
             changes["quirks"] = read_quirks(quirks, read_mode(mode, experiment.mode))
         return experiment.replace(**changes) if changes else experiment
-    from tiledsim.nanobragg import experiment_from_nanobragg
+    from tiledsim.nanobragg.command import experiment_from_nanobragg
 
     taken = read_mode(mode, "c-parity")
     return experiment_from_nanobragg(words, taken, quirks=read_quirks(quirks, taken))

@@ -50,10 +50,10 @@ def plan(
       tiledsim plan experiment.toml --workers 4
       tiledsim plan -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
     """
-    from tiledsim.build import build_scene
+    from tiledsim.scene.build import build_scene
     from tiledsim.scheduler.launch import choose_workers
-    from tiledsim.scheduler.plan import make_plan
-    from tiledsim.scheduler.tiles import choose_layout
+    from tiledsim.scheduler.session.plan import make_plan
+    from tiledsim.scheduler.store.layout import choose_layout
 
     place, name = choose_workers(
         backend, dtype, workers=workers, threads=threads, gpus=gpus, cluster=cluster,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from tiledsim.scheduler.plan import Plan
+    from tiledsim.scheduler.session.plan import Plan
 
 MAP_FROM_ROWS = 24
 """A terminal of so many rows has room for the map above the bar."""
@@ -32,7 +32,7 @@ def map_lines(
     console: "Console",
 ) -> list[str]:  # fmt: skip
     """Return the map of the detector for a console: none where it has no room, or for one tile."""
-    from tiledsim.scheduler.detector_map import Grid, draw
+    from tiledsim.scheduler.results.detector_map import Grid, draw
 
     if done.size < 2 or (console.is_terminal and console.height < MAP_FROM_ROWS):
         return []
@@ -74,7 +74,7 @@ class Progress:
             self._gone = True
 
     def _take(self, event: Any) -> None:
-        from tiledsim.scheduler import events
+        from tiledsim.scheduler.session import events
 
         match event:
             case events.Connecting():
@@ -157,7 +157,7 @@ class Progress:
         return "; ".join(self._words())
 
     def _words(self) -> Iterable[str]:
-        from tiledsim.scheduler.plan import human_seconds
+        from tiledsim.scheduler.session.plan import human_seconds
 
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = self._new / seconds

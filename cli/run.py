@@ -87,8 +87,8 @@ def run(
       tiledsim run experiment.toml -o image.zarr --resume --time-limit 110
       tiledsim run experiment.toml -o image.zarr --resume --repair
     """
-    from tiledsim.build import build_scene
-    from tiledsim.scheduler.remote import Tls
+    from tiledsim.scene.build import build_scene
+    from tiledsim.scheduler.cluster.remote import Tls
 
     parsed = read_experiment([experiment], mode, quirks)
     scene = build_scene(parsed)

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from tiledsim.experiment import Experiment
     from tiledsim.scene import Scene
-    from tiledsim.scheduler.gather import Summary
+    from tiledsim.scheduler.results.summary import Summary
 
 WorkersOption = Annotated[
     int | None,
@@ -167,7 +167,7 @@ def execute(
     from tiledsim.cli.progress import Progress
     from tiledsim.cli.stopping import minutes_left, stopping
     from tiledsim.scheduler import run
-    from tiledsim.scheduler.deadline import OVERTIME
+    from tiledsim.scheduler.session.time_limit import OVERTIME
 
     progress = None if quiet else Progress()
     callbacks: list[Callable[[Any], None]] = [] if progress is None else [progress]

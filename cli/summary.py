@@ -33,8 +33,8 @@ def summary(
       tiledsim summary image.zarr --json
       tiledsim summary one.zarr two.zarr four.zarr --plot scaling.png
     """
-    from tiledsim.scheduler.files import open_files
     from tiledsim.scheduler.launch import load_summary
+    from tiledsim.scheduler.store.files import open_files
 
     if len(stores) == 1:
         if plot is not None:
@@ -42,7 +42,7 @@ def summary(
         found = load_summary(open_files(stores[0]))
         print(json.dumps(found.to_json(), indent=2) if as_json else found.text())
         return
-    from tiledsim.scheduler import scaling
+    from tiledsim.scheduler.results import scaling
 
     comparison = scaling.compare(stores)
     if plot is not None:

@@ -16,7 +16,7 @@ from tiledsim.cli.options import (
 
 if TYPE_CHECKING:
     from tiledsim.experiment import Experiment
-    from tiledsim.pixel_trace import PixelTrace
+    from tiledsim.reference.trace import PixelTrace
 
 PanelOption = Annotated[int, typer.Option("--panel", metavar="P", help="Panel of the detector.")]
 ShotOption = Annotated[int, typer.Option("--shot", metavar="N", help="Shot of the run.")]
@@ -124,9 +124,9 @@ def trace_pixels(
     quirks: str | None, phi_mode: str | None, device: str, dtype: str,
 ) -> "list[PixelTrace]":  # fmt: skip
     """Trace pixels of an experiment given in words."""
-    from tiledsim.build import build_scene
     from tiledsim.errors import ExperimentError
-    from tiledsim.pixel_trace import trace as trace_one
+    from tiledsim.reference.trace import trace as trace_one
+    from tiledsim.scene.build import build_scene
 
     if not pixels:
         raise ExperimentError("no pixel: give --pixel SLOW FAST")
@@ -159,7 +159,7 @@ def write_text(file: Path, text: str) -> None:
 
 def _write_all_steps(traces: "list[PixelTrace]", file: Path) -> None:
     from tiledsim.errors import ExperimentError
-    from tiledsim.pixel_trace import write_all_steps
+    from tiledsim.reference.trace import write_all_steps
 
     if len(traces) > 1:
         raise ExperimentError("--all-steps takes one --pixel")

@@ -25,7 +25,7 @@ def verify(
       tiledsim verify image.zarr
       tiledsim verify image.zarr --sample 100
     """
-    from tiledsim.scheduler.verify import verify as check
+    from tiledsim.scheduler.results.verify import verify as check
 
     verdict = check(store, sample=sample)
     print(verdict.text())

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tiledsim.scheduler.watching import Snapshot, Watcher
+    from tiledsim.scheduler.results.watch import Snapshot, Watcher
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +42,8 @@ def watch(
 
     from rich.console import Console
 
-    from tiledsim.scheduler.files import open_files
-    from tiledsim.scheduler.watching import Watcher
+    from tiledsim.scheduler.results.watch import Watcher
+    from tiledsim.scheduler.store.files import open_files
 
     watcher = Watcher(open_files(store))
     console = Console()
@@ -85,7 +85,7 @@ def text_of(watcher: "Watcher", seen: "Snapshot", console: "Console") -> str:
 
 def numbers_of(seen: "Snapshot") -> str:
     """Return a snapshot in a line or two."""
-    from tiledsim.scheduler.plan import human_seconds
+    from tiledsim.scheduler.session.plan import human_seconds
 
     percent = 100 * seen.done // max(seen.tiles, 1)
     words = [f"{seen.state}: {seen.done:,} of {seen.tiles:,} tiles done ({percent} %)"]

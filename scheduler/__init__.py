@@ -7,21 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tiledsim.scheduler.gather import Summary as Summary
+    from tiledsim.scheduler.cluster.remote import Tls as Tls
+    from tiledsim.scheduler.cluster.slurm import ClusterConfig as ClusterConfig
     from tiledsim.scheduler.launch import run as run
-    from tiledsim.scheduler.plan import Plan as Plan
-    from tiledsim.scheduler.remote import Tls as Tls
-    from tiledsim.scheduler.slurm import ClusterConfig as ClusterConfig
-    from tiledsim.scheduler.views import lazy as lazy
-    from tiledsim.scheduler.views import open as open
+    from tiledsim.scheduler.results.summary import Summary as Summary
+    from tiledsim.scheduler.session.plan import Plan as Plan
+    from tiledsim.scheduler.store.views import lazy as lazy
+    from tiledsim.scheduler.store.views import open as open
 
 _HOME = {
-    "ClusterConfig": "tiledsim.scheduler.slurm",
-    "Plan": "tiledsim.scheduler.plan",
-    "Summary": "tiledsim.scheduler.gather",
-    "Tls": "tiledsim.scheduler.remote",
-    "lazy": "tiledsim.scheduler.views",
-    "open": "tiledsim.scheduler.views",
+    "ClusterConfig": "tiledsim.scheduler.cluster.slurm",
+    "Plan": "tiledsim.scheduler.session.plan",
+    "Summary": "tiledsim.scheduler.results.summary",
+    "Tls": "tiledsim.scheduler.cluster.remote",
+    "lazy": "tiledsim.scheduler.store.views",
+    "open": "tiledsim.scheduler.store.views",
     "run": "tiledsim.scheduler.launch",
 }
 

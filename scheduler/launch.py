@@ -7,42 +7,42 @@ from typing import Any
 
 import numpy as np
 
-from tiledsim.build import build_scene
 from tiledsim.errors import BackendError, InputFileError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.kernels.choice import BACKENDS, check_names
 from tiledsim.scene import Scene
-from tiledsim.scheduler import store
-from tiledsim.scheduler.batches import BATCH_SECONDS
-from tiledsim.scheduler.cluster import wait_for_workers
-from tiledsim.scheduler.columns import write_columns
-from tiledsim.scheduler.connect import Place, choose_place
-from tiledsim.scheduler.deadline import OVERTIME, Deadline
-from tiledsim.scheduler.difference import first_difference
-from tiledsim.scheduler.driver import Driver
-from tiledsim.scheduler.events import Callback, Connecting, RunFinished, RunStarted
-from tiledsim.scheduler.failures import clear_logs, write_logs
-from tiledsim.scheduler.files import NO_ROOM, Files, LocalFiles, open_files
-from tiledsim.scheduler.gather import Summary
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.lease import Lease
-from tiledsim.scheduler.making import create_store, record_devices, save_scene
-from tiledsim.scheduler.plan import Plan, make_plan, refuse_what_does_not_fit
-from tiledsim.scheduler.preflight import (
+from tiledsim.scene.build import build_scene
+from tiledsim.scheduler.cluster.choose import Place, choose_place
+from tiledsim.scheduler.cluster.local import wait_for_workers
+from tiledsim.scheduler.cluster.remote import Tls
+from tiledsim.scheduler.cluster.slurm import ClusterConfig
+from tiledsim.scheduler.journal.failure_logs import clear_logs, write_logs
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.zarr_columns import write_columns
+from tiledsim.scheduler.results.dask_report import check_report, performance_report
+from tiledsim.scheduler.results.summarise import summarise
+from tiledsim.scheduler.results.summary import Summary
+from tiledsim.scheduler.results.verify import check_scene, find_damage, layout_of, read_records
+from tiledsim.scheduler.session.batches import BATCH_SECONDS
+from tiledsim.scheduler.session.create import create_store, record_devices, save_scene
+from tiledsim.scheduler.session.driver import Driver
+from tiledsim.scheduler.session.events import Callback, Connecting, RunFinished, RunStarted
+from tiledsim.scheduler.session.plan import Plan, make_plan, refuse_what_does_not_fit
+from tiledsim.scheduler.session.preflight import (
     ask_for_backend,
     check_folder,
     check_workers,
     describe_devices,
     release_devices,
 )
-from tiledsim.scheduler.reduce import summarise
-from tiledsim.scheduler.remote import Tls
-from tiledsim.scheduler.report import check_report, performance_report
-from tiledsim.scheduler.slurm import ClusterConfig
-from tiledsim.scheduler.tiles import Layout, choose_layout
-from tiledsim.scheduler.verify import check_scene, find_damage, layout_of, read_records
-from tiledsim.scheduler.worker import SCENES, Job
+from tiledsim.scheduler.session.task import SCENES, Job
+from tiledsim.scheduler.session.time_limit import OVERTIME, Deadline
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.experiment_diff import first_difference
+from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
+from tiledsim.scheduler.store.layout import Layout, choose_layout
+from tiledsim.scheduler.store.lease import Lease
 
 
 def run(

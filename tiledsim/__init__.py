@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tiledsim.build import build_scene as build_scene
     from tiledsim.experiment import Experiment as Experiment
     from tiledsim.experiment import load as load
-    from tiledsim.nanobragg import experiment_from_nanobragg as experiment_from_nanobragg
-    from tiledsim.pixel_trace import PixelTrace as PixelTrace
-    from tiledsim.pixel_trace import trace as trace
+    from tiledsim.in_memory import simulate as simulate
+    from tiledsim.nanobragg.command import experiment_from_nanobragg as experiment_from_nanobragg
+    from tiledsim.reference.trace import PixelTrace as PixelTrace
+    from tiledsim.reference.trace import trace as trace
     from tiledsim.scene import Scene as Scene
-    from tiledsim.simulate import simulate as simulate
+    from tiledsim.scene.build import build_scene as build_scene
     from tiledsim.tile import Tile as Tile
 
 _HOME = {
     "Experiment": "tiledsim.experiment",
     "load": "tiledsim.experiment",
-    "experiment_from_nanobragg": "tiledsim.nanobragg",
+    "experiment_from_nanobragg": "tiledsim.nanobragg.command",
     "Scene": "tiledsim.scene",
-    "build_scene": "tiledsim.build",
-    "simulate": "tiledsim.simulate",
+    "build_scene": "tiledsim.scene.build",
+    "simulate": "tiledsim.in_memory",
     "Tile": "tiledsim.tile",
-    "PixelTrace": "tiledsim.pixel_trace",
-    "trace": "tiledsim.pixel_trace",
+    "PixelTrace": "tiledsim.reference.trace",
+    "trace": "tiledsim.reference.trace",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from tiledsim.build import recommended_oversampling
 from tiledsim.experiment import Experiment
-from tiledsim.geometry import Geometry, detector_geometry
-from tiledsim.lattice import Lattice, build_lattice, cell_of
 from tiledsim.scene import Scene
+from tiledsim.scene.build import recommended_oversampling
+from tiledsim.scene.geometry import Geometry, detector_geometry
+from tiledsim.scene.lattice import Lattice, build_lattice, cell_of
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
 from tiledsim.vectors import Array
 

@@ -9,7 +9,7 @@ import pytest
 
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
-from tiledsim.scheduler.tiles import Layout
+from tiledsim.scheduler.store.layout import Layout
 
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -49,7 +49,8 @@ def undisturbed(
 def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that tells the faulty renderer what to do; workers inherit where it is."""
     from tests.distributed import fakes
-    from tiledsim.scheduler import driver, worker
+    from tiledsim.scheduler.session import driver
+    from tiledsim.scheduler.session import task as worker
 
     folder = tmp_path / "faults"
     folder.mkdir()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tiledsim.kernels import get_backend
 from tiledsim.kernels.rendered import OnHost
-from tiledsim.scheduler.records import TileFailure, TileRecord
-from tiledsim.scheduler.worker import Job, render_tiles
+from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.session.task import Job, render_tiles
 from tiledsim.tile import Tile
 
 
@@ -45,7 +45,7 @@ class Faulty:
 
 def faulty_render_tiles(job: Job, tiles: list[tuple[int, int]]) -> list[TileRecord | TileFailure]:
     """Do what a worker does, with the faulty renderer of TILEDSIM_TEST_FAULTS."""
-    from tiledsim.scheduler import worker
+    from tiledsim.scheduler.session import task as worker
 
     folder = Path(os.environ["TILEDSIM_TEST_FAULTS"])
     worker.renderer_of = lambda backend, dtype: Faulty(folder)  # type: ignore[assignment]

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.part import Part, Session
-from tiledsim.scheduler.records import TileRecord
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.journal_file import Part, Session
+from tiledsim.scheduler.journal.tile_record import TileRecord
 
 
 def parts_of(store: Path) -> list[Path]:

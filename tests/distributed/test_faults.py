@@ -19,9 +19,10 @@ from tests.distributed.conftest import TESTS
 from tests.distributed.journals import keep_first, parts_of, recorded
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler import Summary, files, run
-from tiledsim.scheduler.events import Event, TileFailed, TileRetried, TilesDone
-from tiledsim.scheduler.part import Part
+from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.journal.journal_file import Part
+from tiledsim.scheduler.session.events import Event, TileFailed, TileRetried, TilesDone
+from tiledsim.scheduler.store import files
 
 Check = Callable[[Path, Summary], None]
 
@@ -107,7 +108,8 @@ import sys
 from pathlib import Path
 from tests.distributed import fakes
 from tests.distributed.conftest import make_experiment
-from tiledsim.scheduler import driver, run
+from tiledsim.scheduler import run
+from tiledsim.scheduler.session import driver
 driver.render_tiles = fakes.faulty_render_tiles
 if __name__ == "__main__":
     run(make_experiment(), Path(sys.argv[1]), workers=int(sys.argv[2]), threads=1)
@@ -152,7 +154,7 @@ def test_the_client_is_ended_and_the_run_resumed(
 def test_the_scheduler_is_closed_and_the_run_resumed(
     tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check
 ) -> None:
-    from tiledsim.scheduler.cluster import local_client
+    from tiledsim.scheduler.cluster.local import local_client
 
     (faults / "wait").write_text("0.2")
     store = tmp_path / "image.zarr"
@@ -173,7 +175,7 @@ def break_writes(
     monkeypatch: pytest.MonkeyPatch, part: str, fault: Callable[[], None], times: int
 ) -> None:
     """Let a fault happen in the first writes of keys with ``part`` in their path."""
-    from tiledsim.scheduler.files import LocalFiles
+    from tiledsim.scheduler.store.files import LocalFiles
 
     real, left = LocalFiles._complete, [times]
 
@@ -272,7 +274,8 @@ def test_the_making_of_a_store_is_cut_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """What is half made, or half replaced, is no store; it is made anew without being asked."""
-    from tiledsim.scheduler import making, store
+    from tiledsim.scheduler.session import create as making
+    from tiledsim.scheduler.store import image as store
 
     place = tmp_path / "image.zarr"
     run(experiment.replace(sampling={"oversample": 2}), place, fsync=False)

@@ -11,9 +11,9 @@ from tests.distributed import standins
 from tests.unit.command import refusal
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler.cluster import gpu_client
-from tiledsim.scheduler.connect import choose_place
-from tiledsim.scheduler.gpus import choose_gpus
+from tiledsim.scheduler.cluster.choose import choose_place
+from tiledsim.scheduler.cluster.gpus import choose_gpus
+from tiledsim.scheduler.cluster.local import gpu_client
 from tiledsim.scheduler.launch import choose_workers
 
 

@@ -11,10 +11,13 @@ from tests.distributed.journals import parts_of
 from tests.distributed.test_faults import workers_below
 from tiledsim.errors import RunError
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler import Summary, journal, run, table, worker
-from tiledsim.scheduler.events import Event, TilesDone
-from tiledsim.scheduler.files import LocalFiles
+from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.journal import journal
+from tiledsim.scheduler.journal import record_table as table
 from tiledsim.scheduler.launch import load_summary
+from tiledsim.scheduler.session import task as worker
+from tiledsim.scheduler.session.events import Event, TilesDone
+from tiledsim.scheduler.store.files import LocalFiles
 
 Check = Callable[[Path, Summary], None]
 
@@ -57,7 +60,7 @@ def test_a_resumed_run_knows_what_failed_and_who_was_lost(
 def test_workers_that_leave_when_asked_are_not_lost(
     tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check
 ) -> None:
-    from tiledsim.scheduler.cluster import local_client
+    from tiledsim.scheduler.cluster.local import local_client
 
     asked: list[str] = []
     with local_client(2, 1) as client:
@@ -97,7 +100,7 @@ def test_many_journal_files_and_portions_give_the_same(
 ) -> None:  # fmt: skip
     import zarr
 
-    from tiledsim.scheduler import driver
+    from tiledsim.scheduler.session import driver
 
     monkeypatch.setattr(driver, "FLUSH_RECORDS", 1)
     monkeypatch.setattr(journal, "SEALED_ROWS", 4)

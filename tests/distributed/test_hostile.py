@@ -18,10 +18,10 @@ from tests.unit.command import refusal
 from tiledsim.errors import StoreError, TiledsimError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import run
-from tiledsim.scheduler.files import LocalFiles, open_files
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.records import TileRecord
-from tiledsim.scheduler.verify import verify
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.tile_record import TileRecord
+from tiledsim.scheduler.results.verify import verify
+from tiledsim.scheduler.store.files import LocalFiles, open_files
 
 
 def everything(folder: Path) -> dict[str, object]:

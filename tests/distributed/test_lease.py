@@ -13,11 +13,12 @@ import pytest
 from tests.distributed.conftest import make_experiment
 from tests.distributed.journals import write_journal
 from tiledsim.errors import StoreError
-from tiledsim.scheduler import lease, run
-from tiledsim.scheduler.files import Files, LocalFiles
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.lease import PREFIX, Lease, leases
-from tiledsim.scheduler.records import TileRecord
+from tiledsim.scheduler import run
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.tile_record import TileRecord
+from tiledsim.scheduler.store import lease
+from tiledsim.scheduler.store.files import Files, LocalFiles
+from tiledsim.scheduler.store.lease import PREFIX, Lease, leases
 
 FIRST = f"{PREFIX}00000001.json"
 

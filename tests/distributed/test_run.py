@@ -15,11 +15,11 @@ from tiledsim.errors import BackendError, ExperimentError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, lazy, run
 from tiledsim.scheduler import open as open_store
-from tiledsim.scheduler.cluster import local_client
-from tiledsim.scheduler.events import Event, TilesDone
-from tiledsim.scheduler.files import open_files
+from tiledsim.scheduler.cluster.local import local_client
 from tiledsim.scheduler.launch import load_summary
-from tiledsim.scheduler.lease import Lease
+from tiledsim.scheduler.session.events import Event, TilesDone
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.lease import Lease
 
 Check = Callable[[Path, Summary], None]
 
@@ -136,7 +136,7 @@ def test_a_scheduler_elsewhere(tmp_path: Path, same_as_undisturbed: Check,
 def test_a_scheduler_that_does_not_answer(
     tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tiledsim.scheduler import remote
+    from tiledsim.scheduler.cluster import remote
 
     monkeypatch.setattr(remote, "CONNECT_SECONDS", 1)
     with pytest.raises(BackendError, match="does not answer"):

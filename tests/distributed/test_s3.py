@@ -23,13 +23,13 @@ from tiledsim import simulate
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
-from tiledsim.scheduler.events import Event, TileRetried, TilesDone
-from tiledsim.scheduler.files import open_files
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.lease import PREFIX, Lease
-from tiledsim.scheduler.tiles import Layout
-from tiledsim.scheduler.verify import layout_of, verify
-from tiledsim.scheduler.worker import Job
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.results.verify import layout_of, verify
+from tiledsim.scheduler.session.events import Event, TileRetried, TilesDone
+from tiledsim.scheduler.session.task import Job
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.lease import PREFIX, Lease
 
 KEY_ID, SECRET = "AKIATILEDSIMTEST", "s3cr3t/tiledsim+test"
 SHARD = "image/c/0/0/4/2"

@@ -15,10 +15,12 @@ from tests.unit.command import refusal, tiledsim
 from tiledsim import __version__
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler import Summary, driver, remote, run
-from tiledsim.scheduler.connect import choose_place
-from tiledsim.scheduler.events import Event, TilesDone, WorkersAwaited
+from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.cluster import remote
+from tiledsim.scheduler.cluster.choose import choose_place
 from tiledsim.scheduler.launch import choose_workers
+from tiledsim.scheduler.session import driver
+from tiledsim.scheduler.session.events import Event, TilesDone, WorkersAwaited
 
 Check = Callable[[Path, Summary], None]
 
@@ -185,7 +187,7 @@ def test_dasks_own_configuration_has_the_certificates(
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT", certificates[3])
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY", certificates[5])
     script = (
-        "import sys; from tiledsim.scheduler.remote import remote_client\n"
+        "import sys; from tiledsim.scheduler.cluster.remote import remote_client\n"
         "with remote_client(sys.argv[1]) as client: print(client.status)"
     )
     done = subprocess.run(
@@ -248,7 +250,7 @@ if not hasattr(os, "preloaded"):
     ],
 )
 def test_workers_with_another_tiledsim(tmp_path: Path, preloads: list[str], said: str) -> None:
-    from tiledsim.scheduler.preflight import check_workers
+    from tiledsim.scheduler.session.preflight import check_workers
 
     scheduler = tmp_path / "scheduler.json"
     with ExitStack() as stack:

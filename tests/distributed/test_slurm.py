@@ -18,16 +18,17 @@ from tests.distributed.conftest import TESTS
 from tests.unit.command import refusal, tiledsim
 from tiledsim.errors import BackendError, InputFileError
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler import Summary, slurm
-from tiledsim.scheduler.files import open_files
-from tiledsim.scheduler.launch import load_summary
-from tiledsim.scheduler.slurm import (
+from tiledsim.scheduler import Summary
+from tiledsim.scheduler.cluster import slurm
+from tiledsim.scheduler.cluster.slurm import (
     ClusterConfig,
     load_cluster_config,
     make_slurm_cluster,
     slurm_client,
     walltime_minutes,
 )
+from tiledsim.scheduler.launch import load_summary
+from tiledsim.scheduler.store.files import open_files
 
 Check = Callable[[Path, Summary], None]
 SMALL = '[cluster]\ncores = 1\nmemory = "2GB"\njobs = 2\ninterface = "lo"\n'
@@ -100,7 +101,7 @@ def test_gpus_of_a_job(tmp_path: Path) -> None:
     lines = script_of(config, tmp_path)
     assert "#SBATCH --gres=gpu:4" in lines
     assert "#SBATCH --cpus-per-task=16" in lines
-    for option in ("--nthreads 1", "--nworkers 4", "--preload tiledsim.scheduler.one_gpu"):
+    for option in ("--nthreads 1", "--nworkers 4", "--preload tiledsim.scheduler.cluster.one_gpu"):
         assert option in lines[-1]
     assert (config.worker_processes, config.worker_threads) == (4, 1)
     one = script_of(ClusterConfig(cores=4, memory="8GB", gpus_per_job=1, interface="lo"), tmp_path)

@@ -137,8 +137,8 @@ def test_the_report_is_kept(tmp_path: Path, experiment: Path) -> None:
 
 
 def test_a_report_that_cannot_be_made_at_the_end(tmp_path: Path) -> None:
-    from tiledsim.scheduler.cluster import local_client
-    from tiledsim.scheduler.report import performance_report
+    from tiledsim.scheduler.cluster.local import local_client
+    from tiledsim.scheduler.results.dask_report import performance_report
 
     folder = tmp_path / "reports"
     folder.mkdir()
@@ -154,7 +154,7 @@ def test_a_report_that_cannot_be_made_at_the_end(tmp_path: Path) -> None:
 def test_a_report_without_bokeh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import importlib.util
 
-    from tiledsim.scheduler.report import check_report
+    from tiledsim.scheduler.results.dask_report import check_report
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BackendError, match=r'pip install "tiledsim\[dashboard\]"'):

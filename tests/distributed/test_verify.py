@@ -15,8 +15,8 @@ from tests.distributed.test_faults import cut_short
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
-from tiledsim.scheduler.events import Event, TilesDone
-from tiledsim.scheduler.verify import verify
+from tiledsim.scheduler.results.verify import verify
+from tiledsim.scheduler.session.events import Event, TilesDone
 
 Check = Callable[[Path, Summary], None]
 

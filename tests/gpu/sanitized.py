@@ -12,10 +12,10 @@ import numpy as np
 from tests.gpu.shim_device import SANITIZED, ShimBuffer, ShimDevice
 from tests.parity.golden import CASES
 from tiledsim import experiment_from_nanobragg
-from tiledsim.build import build_scene
 from tiledsim.kernels import get_backend
-from tiledsim.kernels.cuda import CudaBackend
-from tiledsim.kernels.cuda_device import Buffer
+from tiledsim.kernels.cuda.backend import CudaBackend
+from tiledsim.kernels.cuda.device import Buffer
+from tiledsim.scene.build import build_scene
 from tiledsim.tile import Tile
 
 ROWS, COLS = 27, 39

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tiledsim.kernels.cuda_device import Buffer, DeviceError
+from tiledsim.kernels.cuda.device import Buffer, DeviceError
 
 SHIM = Path(__file__).parent / "shim"
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.gpu.shim_device import ShimDevice
-from tiledsim.kernels import choice, cuda, devices
-from tiledsim.kernels.cuda_device import DeviceError
-from tiledsim.scheduler import preflight
+from tiledsim.kernels import choice, devices
+from tiledsim.kernels.cuda import backend as cuda
+from tiledsim.kernels.cuda.device import DeviceError
+from tiledsim.scheduler.session import preflight
 
 
 class FragileDevice(ShimDevice):

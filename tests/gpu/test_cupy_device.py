@@ -12,8 +12,8 @@ from tests.gpu.shim_device import COMPILER
 from tests.gpu.test_shim import described, whole
 from tiledsim.errors import BackendError
 from tiledsim.kernels import get_backend
-from tiledsim.kernels.cuda import CudaBackend, LostDeviceError
-from tiledsim.kernels.cuda_device import CupyDevice, DeviceError
+from tiledsim.kernels.cuda.backend import CudaBackend, LostDeviceError
+from tiledsim.kernels.cuda.device import CupyDevice, DeviceError
 from tiledsim.tile import Tile
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")

@@ -11,8 +11,8 @@ import pytest
 
 from tests.parity.golden import CASES
 from tiledsim import build_scene, experiment_from_nanobragg
-from tiledsim.kernels.cuda_params import FINISH_LAYOUT, parameter_layout
-from tiledsim.kernels.cuda_source import (
+from tiledsim.kernels.cuda.params import FINISH_LAYOUT, parameter_layout
+from tiledsim.kernels.cuda.source import (
     THREADS,
     Specialisation,
     finish_source,

@@ -19,11 +19,11 @@ from tests.parity.test_golden import assert_parity
 from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.errors import BackendError
 from tiledsim.kernels import get_backend
-from tiledsim.kernels.cuda import CudaBackend, device_bytes
-from tiledsim.kernels.cuda_device import CupyDevice
+from tiledsim.kernels.cuda.backend import CudaBackend, device_bytes
+from tiledsim.kernels.cuda.device import CupyDevice
 from tiledsim.kernels.devices import cuda_status, visible_devices
 from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
-from tiledsim.reference import render
+from tiledsim.reference.model import render
 from tiledsim.scheduler import run
 from tiledsim.tile import Tile
 
@@ -134,7 +134,7 @@ def test_an_illegal_address_ends_the_process() -> None:
     code = """
 import sys
 from tests.gpu.test_shim import described, whole
-from tiledsim.kernels import cuda
+from tiledsim.kernels.cuda import backend as cuda
 real = cuda.pack
 def wrong(scene, special, tile, addresses, unit):
     return real(scene, special, tile, addresses | {"image": 8}, unit)

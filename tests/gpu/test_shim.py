@@ -20,11 +20,12 @@ from tests.strategies import experiments, with_quirks
 from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
-from tiledsim.kernels import cuda, get_backend
-from tiledsim.kernels.cuda import CudaBackend, LostDeviceError, band_rows, device_bytes
-from tiledsim.kernels.cuda_device import DeviceError
-from tiledsim.kernels.cuda_params import parameter_layout
-from tiledsim.kernels.cuda_source import render_source, specialise
+from tiledsim.kernels import get_backend
+from tiledsim.kernels.cuda import backend as cuda
+from tiledsim.kernels.cuda.backend import CudaBackend, LostDeviceError, band_rows, device_bytes
+from tiledsim.kernels.cuda.device import DeviceError
+from tiledsim.kernels.cuda.params import parameter_layout
+from tiledsim.kernels.cuda.source import render_source, specialise
 from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
 from tiledsim.quirks import ALL_QUIRKS
 from tiledsim.scene import Scene

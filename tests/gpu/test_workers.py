@@ -19,13 +19,15 @@ from tests.gpu.shim_device import COMPILER, ShimDevice
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choice
-from tiledsim.kernels.cuda import CudaBackend, device_bytes
-from tiledsim.pixel_trace import trace
-from tiledsim.scheduler import files, launch, run, store
+from tiledsim.kernels.cuda.backend import CudaBackend, device_bytes
+from tiledsim.reference.trace import trace
+from tiledsim.scheduler import launch, run
 from tiledsim.scheduler import open as open_store
-from tiledsim.scheduler.gather import Summary
-from tiledsim.scheduler.plan import make_plan
-from tiledsim.scheduler.tiles import choose_layout
+from tiledsim.scheduler.results.summary import Summary
+from tiledsim.scheduler.session.plan import make_plan
+from tiledsim.scheduler.store import files
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.layout import choose_layout
 from tiledsim.tile import Tile
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")

@@ -11,8 +11,8 @@ import pytest
 
 from tests.parity.golden import CASES, SHARED, Case
 from tiledsim import experiment_from_nanobragg, simulate
-from tiledsim.build import build_scene
-from tiledsim.reference import render
+from tiledsim.reference.model import render
+from tiledsim.scene.build import build_scene
 from tiledsim.tile import Tile
 
 

@@ -16,7 +16,7 @@ from tests.unit.command import refusal
 from tiledsim import machine
 from tiledsim.errors import BackendError
 from tiledsim.kernels import choose_backend_name, devices
-from tiledsim.kernels.cuda_device import is_sticky
+from tiledsim.kernels.cuda.device import is_sticky
 
 Machine = Callable[..., None]
 
@@ -148,7 +148,7 @@ def test_without_nvidia_smi_the_library_is_asked(
 
 
 def test_nothing_imports_cupy_before_it_is_needed() -> None:
-    code = "import sys, tiledsim, tiledsim.kernels.cuda, tiledsim.scheduler.launch\n"
+    code = "import sys, tiledsim, tiledsim.kernels.cuda.backend, tiledsim.scheduler.launch\n"
     code += "assert 'cupy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -177,7 +177,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
 
 def test_what_workers_keep_hides_no_outcome() -> None:
     """A scheduler may be lost at that moment."""
-    from tiledsim.scheduler.preflight import release_devices
+    from tiledsim.scheduler.session.preflight import release_devices
 
     class Client:
         status = "running"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiledsim.scheduler.batches import LARGEST_BATCH, Batch, BatchSize
+from tiledsim.scheduler.session.batches import LARGEST_BATCH, Batch, BatchSize
 
 tiles = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 3)), max_size=30)
 

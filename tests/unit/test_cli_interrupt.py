@@ -47,8 +47,8 @@ def test_a_second_interrupt_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     """Ctrl-C again, while workers are ended, comes without a word."""
     import tiledsim.scheduler
     from tests.distributed.conftest import make_experiment
-    from tiledsim.build import build_scene
     from tiledsim.cli.running import RunStoppedError, execute
+    from tiledsim.scene.build import build_scene
 
     def run(*_: object, **__: object) -> None:
         try:

@@ -9,7 +9,7 @@ from tiledsim import build_scene, simulate
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
 from tiledsim.quirks import ALL_QUIRKS
-from tiledsim.reference import render
+from tiledsim.reference.model import render
 from tiledsim.tile import Tile
 
 SMALLEST_FLOAT32 = 1e-45

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tiledsim.scheduler import crew as crew_module
-from tiledsim.scheduler.crew import Crew
+from tiledsim.scheduler.session import workforce as crew_module
+from tiledsim.scheduler.session.workforce import Crew
 
 
 class FakeClient:

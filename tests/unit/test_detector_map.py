@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiledsim.scheduler.detector_map import FAILED_MARK, MARKS, Grid, draw
+from tiledsim.scheduler.results.detector_map import FAILED_MARK, MARKS, Grid, draw
 
 
 def test_a_character_pair_for_each_tile() -> None:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.unit.memory_files import MemoryFiles
 from tiledsim.errors import StoreError
-from tiledsim.scheduler import journal as journal_module
-from tiledsim.scheduler import table
-from tiledsim.scheduler.files import LocalFiles
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.part import Part, Session
-from tiledsim.scheduler.records import TileFailure, TileRecord
+from tiledsim.scheduler.journal import journal as journal_module
+from tiledsim.scheduler.journal import record_table as table
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.journal_file import Part, Session
+from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.store.files import LocalFiles
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -138,8 +138,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.unit.test_journal import record, session
-from tiledsim.scheduler import journal
-from tiledsim.scheduler.files import LocalFiles
+from tiledsim.scheduler.journal import journal
+from tiledsim.scheduler.store.files import LocalFiles
 journal.SEALED_ROWS = 20
 made = journal.Journal(LocalFiles(Path(sys.argv[1])))
 for index in range(100_000):

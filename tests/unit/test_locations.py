@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.files import LocalFiles, open_files
-from tiledsim.scheduler.objects import what_it_says
+from tiledsim.scheduler.store.files import LocalFiles, open_files
+from tiledsim.scheduler.store.objects import what_it_says
 
 
 @pytest.mark.parametrize(

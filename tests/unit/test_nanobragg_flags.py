@@ -9,8 +9,8 @@ import pytest
 
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
-from tiledsim.nanobragg import experiment_from_nanobragg, parse_nanobragg
-from tiledsim.nanobragg_flags import FLAGS, find_flag
+from tiledsim.nanobragg.command import experiment_from_nanobragg, parse_nanobragg
+from tiledsim.nanobragg.flags import FLAGS, find_flag
 from tiledsim.quirks import Mode
 
 SHARED = Path(__file__).parents[3] / "shared"

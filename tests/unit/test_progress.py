@@ -8,7 +8,7 @@ import pytest
 from tests.distributed.conftest import make_experiment
 from tiledsim.cli.progress import Progress
 from tiledsim.scheduler import run
-from tiledsim.scheduler.events import WorkersAwaited
+from tiledsim.scheduler.session.events import WorkersAwaited
 
 
 def test_waiting_for_workers_is_said(capsys: pytest.CaptureFixture[str]) -> None:

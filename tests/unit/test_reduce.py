@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from tests.unit.memory_files import MemoryFiles
 from tests.unit.test_journal import record, session
-from tiledsim.scheduler import journal as journal_module
-from tiledsim.scheduler import table
-from tiledsim.scheduler.gather import Summary
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.records import TileFailure, TileRecord
-from tiledsim.scheduler.reduce import summarise
-from tiledsim.scheduler.tiles import Layout
+from tiledsim.scheduler.journal import journal as journal_module
+from tiledsim.scheduler.journal import record_table as table
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.results.summarise import summarise
+from tiledsim.scheduler.results.summary import Summary
+from tiledsim.scheduler.store.layout import Layout
 
 LAYOUT = Layout((2, 2, 30, 25), (10, 10), (10, 10), (10, 10))
 """Four images of 3 x 3 tiles, those at the edge cut."""

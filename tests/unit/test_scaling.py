@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.gather import Summary
-from tiledsim.scheduler.scaling import compare, plot
+from tiledsim.scheduler.results.scaling import compare, plot
+from tiledsim.scheduler.results.summary import Summary
 
 
 def make_store(

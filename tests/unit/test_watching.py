@@ -8,14 +8,14 @@ import pytest
 
 from tests.unit.test_journal import record, session
 from tiledsim.errors import StoreError
-from tiledsim.scheduler import journal as journal_module
-from tiledsim.scheduler import store
-from tiledsim.scheduler.files import LocalFiles
-from tiledsim.scheduler.journal import Journal
-from tiledsim.scheduler.lease import PREFIX
-from tiledsim.scheduler.records import TileFailure
-from tiledsim.scheduler.tiles import Layout
-from tiledsim.scheduler.watching import Watcher
+from tiledsim.scheduler.journal import journal as journal_module
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.tile_record import TileFailure
+from tiledsim.scheduler.results.watch import Watcher
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.files import LocalFiles
+from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.lease import PREFIX
 
 LAYOUT = Layout(shape=(1, 1, 50, 40), chunk=(10, 10), shard=(10, 10), tile=(10, 10))
 TILES = 20

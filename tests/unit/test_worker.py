@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from tests.distributed.conftest import make_experiment
-from tiledsim.build import build_scene
 from tiledsim.kernels.rendered import Rendered
 from tiledsim.pixel_statistics import reduce_rows
 from tiledsim.scene import Scene
-from tiledsim.scheduler import worker
-from tiledsim.scheduler.files import open_files
-from tiledsim.scheduler.making import save_scene
-from tiledsim.scheduler.records import TileFailure
-from tiledsim.scheduler.tiles import Layout
-from tiledsim.scheduler.worker import Job
+from tiledsim.scene.build import build_scene
+from tiledsim.scheduler.journal.tile_record import TileFailure
+from tiledsim.scheduler.session import task as worker
+from tiledsim.scheduler.session.create import save_scene
+from tiledsim.scheduler.session.task import Job
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.layout import Layout
 from tiledsim.tile import Tile
 
 

@@ -7,11 +7,14 @@ import zarr
 from obstore.exceptions import GenericError
 
 from tests.distributed.conftest import make_experiment
-from tiledsim.build import build_scene
 from tiledsim.errors import RunError, StoreError
-from tiledsim.scheduler import columns, files, launch, run, store
-from tiledsim.scheduler.files import open_files
-from tiledsim.scheduler.tiles import choose_layout
+from tiledsim.scene.build import build_scene
+from tiledsim.scheduler import launch, run
+from tiledsim.scheduler.journal import zarr_columns as columns
+from tiledsim.scheduler.store import files
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.layout import choose_layout
 
 SAID = "Generic S3 error: Error performing PUT http://127.0.0.1:9: no answer"
 

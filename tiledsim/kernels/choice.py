@@ -93,9 +93,9 @@ def make_backend(name: str, dtype: str) -> Backend:
     """Make the backend that :func:`get_backend` keeps."""
     chosen, _ = choose_backend_name(name, dtype)
     if chosen == "cuda":
-        from tiledsim.kernels.cuda import CudaBackend
+        from tiledsim.kernels.cuda.backend import CudaBackend
 
         return CudaBackend(dtype)
-    from tiledsim.kernels.cpu import CpuBackend
+    from tiledsim.kernels.cpu.backend import CpuBackend
 
     return CpuBackend()

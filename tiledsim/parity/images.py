@@ -67,7 +67,7 @@ def read_image(path: Path, shape: tuple[int, int] | None) -> NDArray[np.float64]
     except OSError as error:
         raise InputFileError(f"{path}: cannot be read: {error.strerror}") from None
     if start == b"{" and path.suffix == ".img":
-        from tiledsim.io.smv import read_smv
+        from tiledsim.image_files.smv import read_smv
 
         return read_smv(path).image.astype(np.float64)
     if shape is None:

@@ -1,0 +1,1 @@
+"""From a store to files of other programs."""

@@ -1,0 +1,1 @@
+"""Which tiles are done: records, their files and tables."""

@@ -1,0 +1,41 @@
+"""The records of a finished run as arrays under ``tiles/``, for other programs to read."""
+
+from typing import Any
+
+import zarr
+
+from tiledsim.scheduler.journal.record_dtype import ROW
+from tiledsim.scheduler.journal.record_table import PORTION_TILES, Records
+from tiledsim.scheduler.store.files import Files, through_zarr
+from tiledsim.scheduler.store.layout import Layout
+
+
+def write_columns(files: Files, layout: Layout, records: Records) -> None:
+    """Write one array a field, a value a tile, in tile order; replaces those of an earlier session.
+
+    Raises StoreError for what an object store says, OSError for a disk.
+
+    ``worker`` is a number; the names are in the group's attribute ``workers``.  The place of each
+    tile is in ``shot``, ``panel``, ``slow_start`` … ``fast_stop``.  Written portion by portion.
+    """
+    with through_zarr(files):
+        _write(files, layout, records)
+
+
+def _write(files: Files, layout: Layout, records: Records) -> None:
+    tiles = len(records)
+    group = zarr.open_group(
+        files.zarr(), path="tiles", mode="w", attributes={"workers": list(records.workers)}
+    )
+    arrays: dict[str, zarr.Array[Any]] = {}
+    written = 0
+    for rows in records.portions():
+        columns = {name: rows[name] for name in ROW.names or ()} | layout.places(rows["index"])
+        for name, values in columns.items():
+            if name not in arrays:
+                arrays[name] = group.create_array(
+                    name, shape=(tiles,), dtype=values.dtype, chunks=(min(tiles, PORTION_TILES),),
+                    dimension_names=("tile",),
+                )  # fmt: skip
+            arrays[name][written : written + len(values)] = values
+        written += len(rows)

@@ -1,0 +1,1 @@
+"""One session of a run: plan, checks, the driver and what its tasks do."""

@@ -1,0 +1,86 @@
+"""Making the store of a run, and what is written about it: by the driver, with the lease held."""
+
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tiledsim.errors import StoreError
+from tiledsim.experiment import Experiment
+from tiledsim.scene import Scene
+from tiledsim.scheduler.session.plan import Plan
+from tiledsim.scheduler.session.task import SCENES
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.files import Files, LocalFiles, why_not_made
+from tiledsim.scheduler.store.layout import Layout
+
+
+def create_store(
+    files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan, command: str
+) -> None:
+    """Make the store of a run, its scene beside the image; with the lease held.
+
+    Raises StoreError, or RunError for a full disk; what is half made then is made anew.
+    """
+    attributes = {
+        "experiment": experiment.to_toml(),
+        "title": experiment.title,
+        "mode": scene.mode,
+        "quirks": list(scene.quirks),
+        "scene_hash": scene.hash,
+        "steps_per_pixel": scene.steps_per_pixel,
+        "scale": scene.scale_factors(),
+        "dtype": plan.dtype,
+        "backend": plan.backend,
+        "layout": {"shape": layout.shape, "chunk": layout.chunk, "shard": layout.shard,
+                   "tile": layout.tile},
+        "versions": versions(),
+        "command": command or " ".join(sys.argv),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    try:
+        store.create(files, layout, "float32", experiment.detector.pixel_mm)
+        save_scene(files, scene)
+        store.publish(files, attributes)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise why_not_made(files, error) from None
+
+
+def save_scene(files: Files, scene: Scene) -> None:
+    """Put the scene where workers find it."""
+    if isinstance(files, LocalFiles):
+        scene.save(files.folder / SCENES)
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        scene.save(Path(scratch))
+        for path in sorted((Path(scratch) / scene.hash).iterdir()):
+            files.write(f"{SCENES}/{scene.hash}/{path.name}", path.read_bytes())
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed a run."""
+    found = {}
+    for package in ("tiledsim", "numpy", "numba", "zarr", "dask", "distributed"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def record_devices(files: Files, scene: Scene, dtype: str, devices: list[dict[str, str]]) -> None:
+    """Add the GPUs of this session to what is written about the run."""
+    from tiledsim.kernels.cuda.source import specialise
+
+    known = store.read_attributes(files).get("devices", [])
+    store.update_attributes(
+        files,
+        {
+            "devices": known + [device for device in devices if device not in known],
+            "kernel": str(specialise(scene, dtype, interpolate=scene.interpolate)),
+        },
+    )

@@ -1,0 +1,226 @@
+"""The driver of one session of a run.
+
+Batches of tiles go to workers in a bounded window; a batch that died with its worker is sent again
+tile by tile, and a tile that keeps failing is reported while the others finish.  What is held of a
+tile that is done is one byte; its record is in the journal.
+"""
+
+import time
+from collections import deque
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.errors import RunError
+from tiledsim.scheduler.journal.failure_logs import MOST_LOGS
+from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.record_table import numbers
+from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.session.batches import Batch, BatchSize
+from tiledsim.scheduler.session.events import (
+    Callback,
+    Event,
+    TileFailed,
+    TileRetried,
+    TilesDone,
+    WorkersAwaited,
+    WorkersCounted,
+)
+from tiledsim.scheduler.session.task import Job, render_tiles
+from tiledsim.scheduler.session.time_limit import Deadline
+from tiledsim.scheduler.session.workforce import Crew
+from tiledsim.scheduler.store.lease import Lease
+
+FLUSH_SECONDS = 1.0
+FLUSH_RECORDS = 4096
+"""Whichever comes first makes the driver write to the journal."""
+WORKERLESS_SECONDS = 30.0
+"""After so long without a worker it is said that the run waits for one."""
+TASKS_PER_THREAD = 3
+"""Under way at once: one runs, one waits at the worker, one at the scheduler."""
+
+
+class Driver:
+    """One session of a run: what is to do, what is done, what has failed."""
+
+    def __init__(
+        self, client: Any, job: Job, journal: Journal, lease: Lease, done: NDArray[np.bool_], *,
+        attempts: int, first_batch: int, callbacks: tuple[Callback, ...],
+        deadline: Deadline | None = None,
+    ) -> None:  # fmt: skip
+        """``done`` [tiles] says which tiles have a record; it is kept up to date."""
+        self._client = client
+        self._job = job
+        self._journal = journal
+        self._lease = lease
+        self._attempts = attempts
+        self._callbacks = callbacks
+        self._deadline = deadline
+        self._size = BatchSize(first_batch)
+        self._unsent = int(done.size - np.count_nonzero(done))
+        self._source = numbers(~done)
+        self._alone: deque[tuple[int, int]] = deque()
+        self._returned: deque[tuple[int, int]] = deque()
+        self._unwritten: list[TileRecord] = []
+        self._failures: list[TileFailure] = []
+        self._flushed = time.monotonic()
+        self._journal_failed = False
+        self._waits = False
+        self._tasks = 0
+        self.done = done
+        self.finished = 0
+        """Tiles of this session."""
+        self.failed: dict[int, TileFailure] = {}
+
+    @property
+    def recorded(self) -> int:
+        """Tiles of this session that the journal has."""
+        return self.finished - len(self._unwritten)
+
+    def _tell(self, event: Event) -> None:
+        for callback in self._callbacks:
+            callback(event)
+
+    def _next_batch(self, threads: int) -> Batch:
+        """Return what to send next, nothing at the end: tiles that failed, one by one; those that
+        came back untouched; new ones.  Near the deadline, nothing.
+        """
+        if self._deadline is not None and self._deadline.is_near():
+            return Batch.of(())
+        if self._alone:
+            return Batch.of([self._alone.popleft()])
+        size = self._size.next(self._unsent + len(self._returned), threads)
+        if self._returned:
+            several = range(min(size, len(self._returned)))
+            return Batch.of(self._returned.popleft() for _ in several)
+        batch = Batch.of((index, 1) for index in islice(self._source, size))
+        self._unsent -= len(batch)
+        return batch
+
+    def work_through(self) -> None:
+        """Render tiles until all have a record or have failed for good."""
+        from distributed import as_completed
+
+        waiting: dict[str, Batch] = {}
+        running: Any = as_completed(
+            [], loop=self._client.loop, with_results=True, raise_errors=False
+        )
+        with Crew(self._client, self._journal.mark) as crew:
+            try:
+                self._refill(running, waiting, crew)
+                while waiting:
+                    for future, result in _completed(running):
+                        batch = waiting.pop(future.key)
+                        if future.status == "finished":
+                            self._take(batch, result)
+                        else:
+                            self._recover(batch, future.status, result)
+                    if len(self._unwritten) >= FLUSH_RECORDS or self._due():
+                        self._flush(crew)
+                    self._refill(running, waiting, crew)
+            finally:
+                self._flush(crew)
+
+    def _refill(self, running: Any, waiting: dict[str, Batch], crew: Crew) -> None:
+        """Send batches until enough are under way."""
+        threads = max(crew.threads, 1)
+        while len(waiting) < max(4, TASKS_PER_THREAD * threads):
+            batch = self._next_batch(threads)
+            if not batch:
+                return
+            self._tasks += 1
+            future = self._client.submit(
+                render_tiles, self._job, batch, pure=False, retries=0,
+                key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self._tasks}",
+            )  # fmt: skip
+            waiting[future.key] = batch
+            running.add(future)
+
+    def _take(self, batch: Batch, results: list[TileRecord | TileFailure]) -> None:
+        new, spent, tiles = [], 0.0, 0
+        failures = []
+        untouched = dict(batch)
+        for result in results:
+            untouched.pop(result.index, None)
+            if isinstance(result, TileFailure):
+                failures.append(result)
+                continue
+            tiles += 1
+            spent += result.render_seconds + result.write_seconds
+            if not self.done[result.index]:
+                self.done[result.index] = True
+                new.append(result)
+        self._returned.extend(untouched.items())
+        if tiles:
+            self._size.learn(tiles, spent)
+            if self._deadline is not None:
+                self._deadline.learn(spent)
+        if new:
+            self.finished += len(new)
+            self._unwritten += new
+            self._tell(TilesDone(tuple(new)))
+        for failure in failures:
+            if failure.ends_the_run:
+                raise RunError(
+                    f"{self._job.layout.tile_at(failure.index)} could not be written: "
+                    f"{failure.error}; free some room there"
+                )
+            self._retry(failure)
+
+    def _recover(self, batch: Batch, status: str, result: Any) -> None:
+        """Deal with a task that brought no results: its worker died, or the scheduler did."""
+        if self._client.status != "running" or status == "lost":
+            raise RunError("the connection to the Dask scheduler is lost")
+        error = result[1] if isinstance(result, tuple) and len(result) > 1 else status
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        if status == "cancelled" and len(batch) == 1:
+            reason = "the task was cancelled, with its worker or by the scheduler"
+        for index, attempt in batch:
+            if len(batch) > 1:  # which of them it was is not known: none is charged
+                self._alone.append((index, attempt))
+            else:
+                self._retry(TileFailure(index, attempt, "?", reason))
+
+    def _retry(self, failure: TileFailure) -> None:
+        self._failures.append(replace(failure, log=""))
+        if failure.attempt < self._attempts:
+            self._alone.append((failure.index, failure.attempt + 1))
+            self._tell(TileRetried(failure.index, failure.attempt, failure.error))
+        else:
+            kept = failure if len(self.failed) < MOST_LOGS else replace(failure, log="")
+            self.failed[failure.index] = kept
+            self._tell(TileFailed(failure.index, failure.attempt, failure.error))
+
+    def _due(self) -> bool:
+        """Whether the last flush was long enough ago."""
+        return time.monotonic() - self._flushed >= FLUSH_SECONDS
+
+    def _flush(self, crew: Crew) -> None:
+        """Write what happened since the last flush to the journal, if the store is still ours."""
+        if self._journal_failed:
+            return
+        try:
+            self._lease.renew()
+            session = crew.session()
+            self._journal.append(self._unwritten, self._failures, session)
+        except OSError:
+            self._journal_failed = True  # not once more on the way out: it may take minutes
+            raise
+        self._unwritten, self._failures = [], []
+        self._flushed = time.monotonic()
+        self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
+        waits = crew.seconds_without >= WORKERLESS_SECONDS
+        if waits and not self._waits:
+            self._tell(WorkersAwaited(crew.seconds_without))
+        self._waits = waits
+
+
+def _completed(running: Any) -> list[tuple[Any, Any]]:
+    """Wait for tasks to end, no longer than until the next flush; return all that have ended."""
+    with running.thread_condition:
+        if not running.has_ready():
+            running.thread_condition.wait(timeout=FLUSH_SECONDS)
+    return list(running.next_batch(block=False))

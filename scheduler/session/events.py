@@ -1,0 +1,102 @@
+"""What happens in a run, told to callbacks as it happens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.scheduler.journal.tile_record import TileRecord
+from tiledsim.scheduler.session.plan import Plan
+
+
+@dataclass(frozen=True)
+class Connecting:
+    """Workers are started or asked for; nothing is written yet."""
+
+    kind: str
+    """``local``, ``cuda``, ``slurm``, ``scheduler`` or ``client``."""
+    workers: int
+    """That are started or asked for."""
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The store is open and the first tasks are about to be sent."""
+
+    plan: Plan
+    done: int
+    """Tiles that an earlier run has finished."""
+    workers: int
+    dashboard: str | None
+    grid: tuple[int, int, int, int]
+    """Tiles along (shot, panel, slow, fast)."""
+    done_tiles: NDArray[np.bool_]
+    """[tiles]: which have a record.  The driver keeps it up to date; only to be read."""
+
+
+@dataclass(frozen=True)
+class WorkersCounted:
+    """Who is there; told about once a second."""
+
+    workers: int
+    threads: int
+    lost: int
+    """Of this session, so far."""
+
+
+@dataclass(frozen=True)
+class WorkersAwaited:
+    """All workers have left some time ago, and tiles are to be done; told once until some come.
+
+    The run waits: whoever keeps the scheduler may start workers again.
+    """
+
+    seconds: float
+    """Since the last one was there."""
+
+
+@dataclass(frozen=True)
+class TilesDone:
+    """Tiles that are written and recorded."""
+
+    records: tuple[TileRecord, ...]
+
+
+@dataclass(frozen=True)
+class TileRetried:
+    """A tile that failed and will be tried again."""
+
+    index: int
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class TileFailed:
+    """A tile that failed for the last time."""
+
+    index: int
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """Nothing is left to do."""
+
+    seconds: float
+    failed: int
+
+
+Event = (
+    Connecting
+    | RunStarted
+    | WorkersCounted
+    | WorkersAwaited
+    | TilesDone
+    | TileRetried
+    | TileFailed
+    | RunFinished
+)
+Callback = Callable[[Event], None]

@@ -1,0 +1,155 @@
+"""What a run will do, before it does it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tiledsim.errors import ExperimentError, StoreError
+from tiledsim.scheduler.store.files import Files, LocalFiles
+from tiledsim.scheduler.store.layout import Layout
+
+SECONDS_PER_STEP = 8e-9
+"""One core: what the estimate assumes; benchmarks/cpu.py measures it."""
+SECONDS_PER_PIXEL = 6e-8
+"""Directions, corrections, statistics, compression and writing, a pixel."""
+PROCESS_BYTES = 400 * 2**20
+"""Python, NumPy, Numba, Dask and Zarr in one worker process."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The size of a run."""
+
+    shape: tuple[int, int, int, int]
+    pixels: int
+    rendered_pixels: int
+    steps: int
+    tiles: int
+    tile: tuple[int, int]
+    bytes_to_write: int
+    """Before compression."""
+    worker_bytes: int
+    """Memory of one worker process, all its threads."""
+    workers: int
+    threads: int
+    device_bytes: int
+    """Memory of the GPU that one worker process takes; 0 without GPUs."""
+    seconds: float | None
+    """Estimate, without start-up; None for GPUs, whose speed is not known beforehand."""
+    backend: str
+    dtype: str
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return the plan as pairs of words, for people."""
+        shots, panels, slow, fast = self.shape
+        where = f"{self.workers} process(es) x {self.threads} thread(s)"
+        lines = [
+            (
+                "images",
+                f"{shots} shot(s) x {panels} panel(s) of {slow} x {fast} pixels (slow x fast)",
+            ),
+            ("pixels", f"{self.pixels:,}, {self.rendered_pixels:,} of them rendered"),
+            ("steps", f"{self.steps:,} ({self.steps / max(self.rendered_pixels, 1):,.0f} a pixel)"),
+            ("tiles", f"{self.tiles:,} of up to {self.tile[0]} x {self.tile[1]} pixels"),
+            ("to write", f"{human_bytes(self.bytes_to_write)} before compression"),
+            ("memory", f"{human_bytes(self.worker_bytes)} a worker process"),
+            (
+                "workers",
+                f"{where}, {self.backend} {self.dtype}",
+            ),
+        ]
+        if self.device_bytes:
+            lines.insert(-1, ("GPU", f"{human_bytes(self.device_bytes)} of its memory"))
+        if self.seconds is not None:
+            lines.append(("time", f"about {human_seconds(self.seconds)} after start-up (estimate)"))
+        return lines
+
+
+def human_bytes(count: float) -> str:
+    """Write a number of bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def human_seconds(seconds: float) -> str:
+    """Write a time for people."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def make_plan(
+    scene: Any, layout: Layout, *, workers: int, threads: int, backend: str, dtype: str,
+    itemsize: int = 4,
+) -> Plan:  # fmt: skip
+    """Work out the size of a run of a scene."""
+    shots, panels, slow, fast = scene.shape
+    pixels = shots * panels * slow * fast
+    steps = scene.rendered_pixels * scene.steps_per_pixel
+    tile_pixels = min(layout.tile[0], slow) * min(layout.tile[1], fast)
+    # A tile in float64, as it is stored, its mask, and what statistics and compression copy of it.
+    per_thread = tile_pixels * (8 + itemsize + 1 + 24)
+    cost = steps * SECONDS_PER_STEP + pixels * SECONDS_PER_PIXEL
+    cuda = backend == "cuda"
+    return Plan(
+        shape=scene.shape,
+        pixels=pixels,
+        rendered_pixels=scene.rendered_pixels,
+        steps=steps,
+        tiles=layout.tiles,
+        tile=(min(layout.tile[0], slow), min(layout.tile[1], fast)),
+        bytes_to_write=pixels * itemsize,
+        worker_bytes=PROCESS_BYTES + scene.table_bytes + threads * per_thread,
+        workers=workers,
+        threads=threads,
+        device_bytes=_device_bytes(scene, layout, dtype) if cuda else 0,
+        seconds=None if cuda else cost / max(workers * threads, 1),
+        backend=backend,
+        dtype=dtype,
+    )
+
+
+def _device_bytes(scene: Any, layout: Layout, dtype: str) -> int:
+    """Memory of a GPU besides its context: the tables of the scene and two bands of a tile."""
+    from tiledsim.kernels.cuda.backend import device_bytes
+
+    return device_bytes(scene, layout.tile_at(0), dtype)
+
+
+def refuse_what_does_not_fit(
+    plan: Plan, files: Files, *, local: bool, missing: float = 1.0
+) -> None:
+    """Raise ExperimentError or StoreError where memory or disk cannot hold the run.
+
+    ``local`` says that the workers are on this machine; ``missing`` is the share of the tiles that
+    a store does not have yet.
+    """
+    needed = plan.workers * plan.worker_bytes
+    available = psutil.virtual_memory().available
+    if local and needed > available:
+        raise ExperimentError(
+            f"{plan.workers} worker(s) need {human_bytes(needed)} of memory, "
+            f"{human_bytes(available)} are free; give fewer --workers or a smaller --tile"
+        )
+    if isinstance(files, LocalFiles):
+        free = shutil.disk_usage(_existing_parent(files.folder)).free
+        needed = round(plan.bytes_to_write * missing)
+        if needed > free:
+            raise StoreError(
+                f"{files.url}: up to {human_bytes(needed)} are to be written and "
+                f"{human_bytes(free)} are free on that disk; free some or write elsewhere"
+            )
+
+
+def _existing_parent(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

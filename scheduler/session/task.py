@@ -1,0 +1,214 @@
+"""What a worker does: render tiles, write them, and return small records.
+
+Everything a task needs travels in it or is named by a hash; nothing comes from the worker's own
+configuration, and a worker that cannot honour a task fails instead of falling back.
+"""
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import traceback
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tiledsim import __version__
+from tiledsim.errors import BackendError
+from tiledsim.kernels import Backend, get_backend
+from tiledsim.kernels.rendered import Pending
+from tiledsim.pixel_statistics import combine_rows
+from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord, measure
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
+from tiledsim.scheduler.store.layout import Layout
+from tiledsim.tile import Tile
+
+SCENES = "run/scene"
+LONGEST_BATCH_SECONDS = 5.0
+LONGEST_LOG = 10_000
+"""Characters of a traceback that are kept, the last ones."""
+LOST_DEVICE_STATUS = 77
+"""With which a worker ends whose GPU is lost; its nanny starts another."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run have in common."""
+
+    location: str
+    scene_hash: str
+    layout: Layout
+    backend: str
+    dtype: str
+    """Precision of the arithmetic."""
+    fsync: bool
+    version: str = __version__
+    """Of the driver.  Workers that join later were not asked for theirs."""
+
+
+_LOADING = threading.Lock()
+"""Threads of a worker that begin together load a scene once, and wait for it."""
+
+
+def scene_of(location: str, scene_hash: str) -> Any:
+    """Return the scene of a store; its tables are mapped from files, copied here from afar."""
+    with _LOADING:
+        return _load_scene(location, scene_hash)
+
+
+def scene_anew(location: str, scene_hash: str) -> Any:
+    """Return the scene as it is in the store now, whatever was loaded before.
+
+    Raises InputFileError for one that is missing, or not the one of its hash.
+    """
+    with _LOADING:
+        _load_scene.cache_clear()
+        return _load_scene(location, scene_hash)
+
+
+@lru_cache(maxsize=2)
+def _load_scene(location: str, scene_hash: str) -> Any:
+    from tiledsim.scene import Scene
+
+    files = open_files(location)
+    if isinstance(files, LocalFiles):
+        return Scene.load(files.folder / SCENES, scene_hash)
+    scratch = Path(tempfile.mkdtemp(prefix="tiledsim-scene-"))
+    try:
+        folder = f"{SCENES}/{scene_hash}/"
+        (scratch / scene_hash).mkdir()
+        for name in files.names(folder):
+            (scratch / scene_hash / name).write_bytes(files.read(folder + name) or b"")
+        scene = Scene.load(scratch, scene_hash)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    # A worker may serve many runs: the copy goes when its scene does, at the latest at exit.
+    weakref.finalize(scene, shutil.rmtree, scratch, ignore_errors=True)
+    return scene
+
+
+@lru_cache(maxsize=4)
+def image_of(location: str, layout: Layout) -> tuple[Files, Any]:
+    """Open a store and its image; one that was overwritten with another layout is opened anew."""
+    files = open_files(location)
+    return files, store.open_image(files, layout)
+
+
+@lru_cache(maxsize=2)
+def renderer_of(backend: str, dtype: str) -> Backend:
+    """Make the backend that a task asks for; no other."""
+    return get_backend(backend, dtype)
+
+
+def worker_name() -> str:
+    """Name the process, and the Dask worker in it where there is one."""
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().name)
+    except ValueError:
+        return socket.gethostname()
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A tile that is being rendered."""
+
+    index: int
+    attempt: int
+    tile: Tile
+    scene: Any
+    pending: Pending
+    ahead: int
+
+
+def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord | TileFailure]:
+    """Render and write tiles, given as (number, attempt); one that fails does not harm the others.
+
+    A GPU renders the next tile while this one is written.  Nothing is reported done that is not
+    written.  Tiles may turn out much slower than those before them: after LONGEST_BATCH_SECONDS
+    what is done is returned, and the rest is left to the driver.
+    """
+    results: list[TileRecord | TileFailure] = []
+    latest = time.monotonic() + LONGEST_BATCH_SECONDS
+    begun: deque[_Begun] = deque()
+    for index, attempt in tiles:
+        made = _begin(job, index, attempt)
+        if isinstance(made, TileFailure):
+            results.append(made)
+        else:
+            begun.append(made)
+        while begun and len(begun) > begun[0].ahead:
+            results.append(_finish(job, begun.popleft()))
+        if time.monotonic() > latest:
+            break
+    return results + [_finish(job, made) for made in begun]
+
+
+def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
+    tile = job.layout.tile_at(index)
+    try:
+        if job.version != __version__:
+            raise BackendError(
+                f"this worker has tiledsim {__version__}, the run {job.version}; install the same"
+            )
+        scene = scene_of(job.location, job.scene_hash)
+        renderer = renderer_of(job.backend, job.dtype)
+        pending = renderer.start(scene, tile)
+        return _Begun(index, attempt, tile, scene, pending, renderer.ahead)
+    except Exception as error:
+        return _failure(index, attempt, error)
+
+
+def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
+    index, attempt, tile = begun.index, begun.attempt, begun.tile
+    try:
+        started = time.perf_counter()
+        made = begun.pending.result()  # first: a GPU may still write into its memory
+        statistics = combine_rows(made.rows, tile, begun.scene.roi)
+        rendered = time.perf_counter()
+        files, image = image_of(job.location, job.layout)
+        store.write_tile(files, image, job.layout, tile, made.pixels, fsync=job.fsync)
+        written = time.perf_counter()
+    except Exception as error:
+        return _failure(index, attempt, error)
+    return measure(
+        begun.scene, tile, made.pixels, statistics, index=index, attempt=attempt,
+        worker=worker_name(), render_seconds=rendered - started, write_seconds=written - rendered,
+    )  # fmt: skip
+
+
+def _failure(index: int, attempt: int, error: Exception) -> TileFailure:
+    """Say what went wrong with a tile; where the process cannot go on, end it."""
+    if getattr(error, "ends_the_process", False):
+        _end_the_process(error)
+    full = isinstance(error, OSError) and error.errno in NO_ROOM
+    said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    log = "".join(traceback.format_exception(error))[-LONGEST_LOG:]
+    return TileFailure(index, attempt, worker_name(), said, full, log)
+
+
+def _end_the_process(error: Exception) -> None:
+    """Make room for a fresh process, which a nanny starts; without one, go on and fail.
+
+    Every later CUDA call of this process would fail too, and its tiles with it.
+    """
+    from distributed import get_worker
+
+    try:
+        nanny = get_worker().nanny
+    except ValueError:
+        nanny = None
+    if nanny:
+        logging.getLogger("distributed.worker").error("%s", error)
+        logging.shutdown()
+        os._exit(LOST_DEVICE_STATUS)

@@ -1,0 +1,1 @@
+"""The Zarr store, on folders and object stores."""

@@ -1,0 +1,246 @@
+"""The Zarr v3 store of a run: made and described by the driver, filled shard by shard by workers.
+
+The image has the dimensions (shot, panel, slow, fast), float32 by default and NaN where nothing
+was written.  A shard is written whole or not at all; docs/store.md says what makes a tile done.
+"""
+
+import contextlib
+import json
+import re
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.storage import MemoryStore
+
+from tiledsim.errors import StoreError
+from tiledsim.scheduler.store.files import Files, LocalFiles, sync_to_disk, through_zarr
+from tiledsim.scheduler.store.layout import Layout
+from tiledsim.tile import Tile
+
+FORMAT = "tiledsim"
+FORMAT_VERSION = 2
+DIMENSIONS = ("shot", "panel", "slow", "fast")
+ROOT = "zarr.json"
+FOLDERS = ("image", *DIMENSIONS, "tiles", "run")
+"""All that a store has beside its root document; nothing else is ever deleted."""
+UNFINISHED = {"tiledsim_being_made": True}
+"""Attributes of a store whose making, or replacing, has begun and not ended."""
+
+
+def exists(files: Files) -> bool:
+    """Whether anything is at a location, other than a lease or a store that was never made whole.
+
+    Raises StoreError for a file, where a folder is needed, and for a link where the driver's own
+    files are, which are written and deleted one by one.
+    """
+    if isinstance(files, LocalFiles):
+        if files.folder.exists() and not files.folder.is_dir():
+            raise StoreError(f"{files.url} is a file; give the name of a folder")
+        if any((files.folder / name).is_symlink() for name in ("run", "run/lease")):
+            raise StoreError(f"{files.url}: its folder run is a link, which no store has")
+    names = files.names("")
+    if not names or (names == ["run"] and files.names("run/") in ([], ["lease"])):
+        return False
+    try:
+        return bool(_document(files)["attributes"] != UNFINISHED)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return True
+
+
+def foreign(files: Files) -> list[str]:
+    """Return the names of what is at a location and not of a store of tiledsim."""
+    return [name for name in files.names("") if name not in (ROOT, *FOLDERS)]
+
+
+def _document(files: Files) -> Any:
+    return json.loads(files.read(ROOT) or b"null")
+
+
+def read_attributes(files: Files) -> dict[str, Any]:
+    """Return what the driver wrote about the run.
+
+    Raises StoreError where there is no store, or another program's, or a newer version's.
+    """
+    text = files.read(ROOT)
+    if text is None:
+        what = "is not a Zarr store" if exists(files) else "does not exist"
+        raise StoreError(f"{files.url} {what}; give the store of a run of tiledsim")
+    try:
+        attributes = json.loads(text)["attributes"]
+        if attributes == UNFINISHED:
+            raise StoreError(
+                f"{files.url} was never made whole; tiledsim run --resume or --overwrite makes it "
+                "anew"
+            )
+        name, version = attributes["format"], attributes["format_version"]
+        if isinstance(version, bool) or not isinstance(version, int):
+            raise TypeError(version)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise StoreError(f"{files.url} is a Zarr store, but not one of tiledsim") from None
+    if name != FORMAT:
+        raise StoreError(f"{files.url} is a Zarr store of {str(name)[:40]!r}, not of tiledsim")
+    if version > FORMAT_VERSION:
+        raise StoreError(
+            f"{files.url} has format version {version}, this tiledsim reads {FORMAT_VERSION}; "
+            "install a newer tiledsim"
+        )
+    return dict(attributes)
+
+
+def clear(files: Files) -> None:
+    """Remove what a store consists of, except its leases; only with the lease held.
+
+    The root document goes last and says meanwhile that the store is not whole, so that a removal
+    that was cut short is known as one.
+    """
+    _write_document(files, UNFINISHED)
+    for folder in FOLDERS[:-1]:
+        files.remove(f"{folder}/")
+    for name in files.names("run/"):
+        if name != "lease":
+            files.remove(f"run/{name}/")
+            files.delete(f"run/{name}")
+
+
+def create(files: Files, layout: Layout, dtype: str, pixel_mm: float) -> None:
+    """Make the image and its coordinates in a store that :func:`publish` makes known as one.
+
+    What an earlier attempt has left is removed first.
+    """
+    clear(files)
+    with through_zarr(files), zarr.config.set({"array.write_empty_chunks": True}):
+        group = zarr.open_group(files.zarr(), mode="r+", zarr_format=3)
+        group.create_array(
+            "image",
+            shape=layout.shape,
+            dtype=dtype,
+            chunks=(1, 1, *layout.chunk),
+            shards=(1, 1, *layout.shard),
+            compressors=ZstdCodec(level=1, checksum=True),
+            fill_value=np.nan,
+            dimension_names=DIMENSIONS,
+            attributes={"units": "photons/pixel", "long_name": "simulated intensity",
+                        "pixel_mm": pixel_mm},
+        )  # fmt: skip
+        for name, size in zip(DIMENSIONS, layout.shape, strict=True):
+            axis = group.create_array(
+                name, shape=(size,), dtype="int64", dimension_names=(name,),
+                attributes={"units": "pixel" if name in ("slow", "fast") else "1"},
+            )  # fmt: skip
+            axis[:] = np.arange(size)
+        # The driver's own files live in a group of their own, so that readers of the image, which
+        # list what is beside it, find nothing that they do not know.
+        group.create_group("run")
+
+
+def publish(files: Files, attributes: dict[str, Any]) -> None:
+    """Say that a store is whole, and what is in it: the last step of making one."""
+    if isinstance(files, LocalFiles):  # zarr leaves to the system when what it writes is durable
+        for key in files.keys(""):
+            sync_to_disk(files.folder / key)
+    _write_document(files, {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes})
+
+
+def _write_document(files: Files, attributes: dict[str, Any]) -> None:
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    files.write(ROOT, json.dumps(document, indent=2).encode())
+
+
+def update_attributes(files: Files, attributes: dict[str, Any]) -> None:
+    """Add to what is written about the run.  The driver alone does this."""
+    about = _document(files)
+    about["attributes"] |= attributes
+    files.write(ROOT, json.dumps(about, indent=2).encode())
+
+
+def remove_attribute(files: Files, name: str) -> None:
+    """Take back something that is written about the run.  The driver alone does this."""
+    about = _document(files)
+    about["attributes"].pop(name, None)
+    files.write(ROOT, json.dumps(about, indent=2).encode())
+
+
+def open_image(files: Files, layout: Layout | None = None) -> Any:
+    """Open the image; compare it with a layout.
+
+    Raises StoreError where it is missing, damaged, or not cut as the layout says.
+    """
+    try:
+        image = zarr.open_array(files.zarr(), path="image", mode="r")
+    except Exception as error:  # zarr raises errors of many kinds for what it cannot read
+        raise StoreError(f"{files.url}: its image cannot be opened: {_one_line(error)}") from None
+    if layout is not None:
+        cut = {
+            "shape": (image.shape, layout.shape),
+            "chunks": (image.chunks, (1, 1, *layout.chunk)),
+            "shards": (image.shards, (1, 1, *layout.shard)),
+            "type": (str(image.dtype), "float32"),
+        }
+        for what, (found, expected) in cut.items():
+            if found != expected:
+                raise StoreError(
+                    f"{files.url} contradicts itself: the {what} of its image is {found}, its "
+                    f"attributes say {expected}; render anew with --overwrite"
+                )
+    return image
+
+
+def read_tile(image: Any, tile: Tile) -> NDArray[Any]:
+    """Read the pixels of a tile [rows, cols]; raises what zarr raises for a damaged shard."""
+    pixels = image[
+        tile.shot, tile.panel,
+        tile.slow_start : tile.slow_stop, tile.fast_start : tile.fast_stop,
+    ]  # fmt: skip
+    return np.asarray(pixels)
+
+
+def write_tile(
+    files: Files, image: Any, layout: Layout, tile: Tile, pixels: NDArray[Any], *, fsync: bool
+) -> None:
+    """Write the shards of a tile whole; durable before it returns, if ``fsync``.
+
+    A shard is encoded in memory and put into the store as one key: what was there before, torn or
+    not, is neither read nor deleted.  So a writer that was given up and comes late does no harm.
+    """
+    if pixels.shape != (tile.rows, tile.cols) or pixels.dtype != image.dtype:
+        raise StoreError(
+            f"{tile}: {pixels.shape} {pixels.dtype} where ({tile.rows}, {tile.cols}) "
+            f"{image.dtype} is stored"
+        )
+    for index, part in layout.shards_of(tile):
+        rows = slice(part.slow_start - tile.slow_start, part.slow_stop - tile.slow_start)
+        cols = slice(part.fast_start - tile.fast_start, part.fast_stop - tile.fast_start)
+        key = image.metadata.encode_chunk_key(index)
+        shard = _encode_shard(image, key, part, pixels[None, None, rows, cols])
+        files.write(f"image/{key}", shard, durable=fsync)
+
+
+def _encode_shard(image: Any, key: str, part: Tile, pixels: NDArray[Any]) -> bytes:
+    """Return the bytes that zarr stores for one shard, by writing it to an array in memory."""
+    kept: dict[str, Any] = image.metadata.to_buffer_dict(default_buffer_prototype())
+    memory = zarr.open_array(MemoryStore(kept), mode="r+")
+    memory.with_config({"write_empty_chunks": True})[
+        part.shot : part.shot + 1,
+        part.panel : part.panel + 1,
+        part.slow_start : part.slow_stop,
+        part.fast_start : part.fast_stop,
+    ] = pixels
+    return bytes(kept[key].to_bytes())
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def sweep_partial_files(files: Files) -> None:
+    """Remove what writers that were killed left behind.  Only with the lease held."""
+    if isinstance(files, LocalFiles):
+        for path in files.folder.rglob("*"):
+            if re.search(r"\.[0-9a-f]{16,}\.partial$", path.name):
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()

@@ -1,0 +1,55 @@
+"""Finished and imagined images as labelled and lazy arrays."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.experiment import Experiment
+from tiledsim.kernels import choose_backend_name, get_backend
+from tiledsim.scene import Scene
+from tiledsim.scene.build import build_scene
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.layout import choose_layout
+from tiledsim.tile import Tile
+
+
+def open(location: str | Path) -> Any:
+    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily."""
+    import xarray
+
+    files = open_files(location)
+    store.read_attributes(files)
+    return xarray.open_zarr(files.zarr(), consolidated=False)
+
+
+def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[np.float64]:
+    return get_backend(backend, dtype).render(scene, tile)[None, None]
+
+
+def lazy(
+    experiment: Experiment, *, tile: tuple[int, int] | None = None, backend: str = "auto",
+    dtype: str = "float64",
+) -> Any:  # fmt: skip
+    """Return the images as a ``dask.array`` (shot, panel, slow, fast) of tiles, to compose with.
+
+    Results of any size are written by :func:`tiledsim.scheduler.run`, not from this array.
+    """
+    import dask.array as da
+    from dask.delayed import delayed
+
+    name, _ = choose_backend_name(backend, dtype)
+    scene = build_scene(experiment)
+    layout = choose_layout(scene, tile)
+    render = delayed(_block, pure=True)
+    shared = delayed(scene, pure=True, traverse=False, name=f"scene-{scene.hash}")
+    blocks = []
+    for index in range(layout.tiles):
+        part = layout.tile_at(index)
+        made = render(shared, name, dtype, part)
+        blocks.append(da.from_delayed(made, shape=(1, 1, part.rows, part.cols), dtype=np.float64))
+    grid = np.empty(len(blocks), dtype=object)
+    grid[:] = blocks
+    return da.block(grid.reshape(layout.grid).tolist())

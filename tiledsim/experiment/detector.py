@@ -1,0 +1,75 @@
+"""The detector: pixels, panels, sensor, mask, and where it stands."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
+
+from tiledsim.experiment.part import (
+    Convention,
+    Count,
+    NotNegative,
+    Part,
+    Pivot,
+    Positive,
+    Real,
+    Vector,
+)
+
+
+class Sensor(Part):
+    """Absorption in a sensor of some thickness, in layers."""
+
+    depth_um: NotNegative | None = None
+    thickness_um: NotNegative = 0.0
+    layers: int | None = None
+
+
+class Panel(Part):
+    """One panel of a detector of several: the corner of its pixel 0,0 and its axes, in the lab."""
+
+    origin_mm: Vector
+    fast_axis: Vector
+    slow_axis: Vector
+
+
+class Detector(Part):
+    """The detector: its pixels, where it stands and how it is turned."""
+
+    convention: Convention = "mosflm"
+    pixel_mm: Positive = 0.1
+    size_px: tuple[Count, Count] = (1024, 1024)
+    distance_mm: Positive = 100.0
+    close_distance_mm: Positive | None = None
+    beam_x_mm: Real | None = None
+    beam_y_mm: Real | None = None
+    near_x_mm: Real | None = None
+    near_y_mm: Real | None = None
+    org_x_px: Real | None = None
+    org_y_px: Real | None = None
+    pivot: Pivot | None = None
+    rotation_deg: Vector = (0.0, 0.0, 0.0)
+    two_theta_deg: Real = 0.0
+    fast_axis: Vector | None = None
+    slow_axis: Vector | None = None
+    normal: Vector | None = None
+    two_theta_axis: Vector | None = None
+    pix0_mm: Vector | None = None
+    panels: tuple[Panel, ...] = ()
+    curved: bool = False
+    point_pixel: bool = False
+    sensor: Sensor = Sensor()
+    roi: tuple[int, int, int, int] | None = None
+    mask_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _roi_inside(self) -> Self:
+        if self.roi is not None:
+            fast_min, fast_max, slow_min, slow_max = self.roi
+            fast, slow = self.size_px
+            if not (0 <= fast_min <= fast_max < fast and 0 <= slow_min <= slow_max < slow):
+                raise ValueError(
+                    f"roi = {list(self.roi)} (fast_min, fast_max, slow_min, slow_max, inclusive) "
+                    f"is not inside a detector of {fast} x {slow} pixels (fast x slow)"
+                )
+        return self

@@ -1,0 +1,80 @@
+"""Everything that determines the images of a run, read from TOML and written to it."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import ValidationError
+
+from tiledsim.errors import ExperimentError
+from tiledsim.experiment.background import Background
+from tiledsim.experiment.beam import Beam
+from tiledsim.experiment.crystal import Crystal
+from tiledsim.experiment.detector import Detector
+from tiledsim.experiment.part import Part
+from tiledsim.experiment.rotation import Rotation
+from tiledsim.experiment.sampling import Sampling
+from tiledsim.experiment.shots import Shots
+from tiledsim.experiment.structure_factors import StructureFactors
+from tiledsim.quirks import Mode, Quirk, quirks_of
+
+
+class Experiment(Part):
+    """Everything that determines the images of a run.  Dimensions: (shot, panel, slow, fast)."""
+
+    version: Literal[1] = 1
+    title: str = ""
+    mode: Mode = "spec"
+    quirks: tuple[Quirk, ...] | None = None
+    beam: Beam
+    crystal: Crystal
+    structure_factors: StructureFactors
+    detector: Detector = Detector()
+    rotation: Rotation = Rotation()
+    sampling: Sampling = Sampling()
+    background: Background = Background()
+    shots: Shots = Shots()
+
+    @property
+    def active_quirks(self) -> frozenset[Quirk]:
+        """The quirks in force: those listed, or else those of the mode."""
+        return quirks_of(self.mode) if self.quirks is None else frozenset(self.quirks)
+
+    @classmethod
+    def from_toml(cls, text: str, base: Path) -> Self:
+        """Read an experiment from TOML; file names are relative to the folder ``base``.
+
+        Raises ExperimentError, in one line that names the key, for anything not understood.
+        """
+        from tiledsim.experiment.toml import experiment_error, parse_experiment
+
+        try:
+            return cls(**parse_experiment(text, base))
+        except ValidationError as error:
+            raise experiment_error(cls, error) from None
+
+    def to_toml(self) -> str:
+        """Write the experiment as TOML, without the fields that have their default."""
+        from tiledsim.experiment.toml import format_experiment
+
+        return format_experiment(self)
+
+    def replace(self, **fields: Any) -> Self:
+        """Return a checked copy with some top-level fields replaced."""
+        return type(self)(
+            **{name: getattr(self, name) for name in type(self).model_fields} | fields
+        )
+
+
+def load(path: str | Path) -> Experiment:
+    """Read an experiment from a TOML file.
+
+    Raises InputFileError if it cannot be read and ExperimentError if it cannot be understood.
+    """
+    from tiledsim.io.text import read_text
+
+    path = Path(path)
+    text = read_text(path, "experiment")
+    try:
+        return Experiment.from_toml(text, path.parent)
+    except ExperimentError as error:
+        raise ExperimentError(f"{path}: {error}") from None

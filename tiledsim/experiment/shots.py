@@ -1,0 +1,28 @@
+"""Several exposures in one run."""
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from tiledsim.experiment.part import Count, Part, Vector
+
+
+class Shots(Part):
+    """Several exposures of the same crystal in other orientations."""
+
+    count: Count = 1
+    orientation: Literal["same", "random"] = "same"
+    seed: int = 1
+    misset_deg: tuple[Vector, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_misset_a_shot(self) -> Self:
+        if self.misset_deg is not None:
+            if self.orientation == "random":
+                raise ValueError("orientation = 'random' and misset_deg are both given; give one")
+            if len(self.misset_deg) != self.count:
+                raise ValueError(
+                    f"{len(self.misset_deg)} rows of misset_deg for count = {self.count} shots; "
+                    "give one row a shot"
+                )
+        return self

@@ -1,0 +1,1 @@
+"""Image files of other programs; they know no Zarr."""

@@ -1,0 +1,117 @@
+"""The CPU backend: the compiled kernel, and the reference for the pixels that need it."""
+
+import platform
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.kernels.cpu.kernel import (
+    FIRST,
+    GAUSS,
+    OWN,
+    ROUND,
+    RUNNING,
+    SQUARE,
+    TOPHAT,
+    Parameters,
+    render_rows,
+)
+from tiledsim.kernels.cpu.raster_order import render_in_raster_order
+from tiledsim.kernels.derived import polarization_axes, water
+from tiledsim.kernels.rendered import OnHost, Pending
+from tiledsim.scene import Scene
+from tiledsim.tile import Tile
+
+_SHAPES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
+_CORRECTIONS = {"own": OWN, "first": FIRST, "running": RUNNING}
+
+
+def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Parameters:
+    """Take one panel of one shot out of a scene."""
+    axes, drop = polarization_axes(scene), water(scene)
+    return Parameters(
+        origin=np.array(scene.origin[panel]),
+        fast=np.array(scene.fast[panel]),
+        slow=np.array(scene.slow[panel]),
+        normal=np.array(scene.normal[panel]),
+        beam=np.array(scene.beam),
+        pixel_size=scene.pixel_size,
+        close_distance=float(scene.close_distance[panel]),
+        distance=float(scene.distance[panel]),
+        curved=scene.curved,
+        point_pixel=scene.point_pixel,
+        oversample=scene.oversample,
+        layers=scene.layers,
+        layer_step=scene.layer_step,
+        attenuation=scene.attenuation,
+        absorbing=scene.absorbing,
+        incident=np.array(scene.incident),
+        inverse_wavelength=1.0 / np.array(scene.wavelength),
+        weight=np.array(scene.weight),
+        polarized=scene.polarized,
+        polarization=scene.polarization,
+        vertical=axes.vertical,
+        horizontal=axes.horizontal,
+        orientations=scene.orientation_table(shot),
+        star=np.array(scene.reciprocal_A[shot]),
+        cell_counts=np.array(scene.cell_counts, dtype=np.float64),
+        shape=_SHAPES[scene.crystal_shape],
+        fudge=scene.fudge,
+        F=_flat(scene.F_table),
+        low=np.array(scene.hkl_lowest, dtype=np.float64) - 1.0,
+        size=np.array(scene.F_table.shape, dtype=np.float64),
+        uniform_F=scene.uniform_F,
+        default_F=scene.default_F,
+        interpolate=interpolate,
+        dmin=scene.dmin,
+        thick=_CORRECTIONS[scene.thick_correction],
+        polar=_CORRECTIONS[scene.polar_correction],
+        omega=_CORRECTIONS[scene.omega_correction],
+        water_start=drop.start,
+        water_own=drop.own,
+        skip_dark=scene.water == 0.0,
+        scale=scene.scale,
+    )
+
+
+def _flat(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the table flat.  It stays the read-only memory that it is, file-mapped or not."""
+    return np.asarray(table).reshape(-1)
+
+
+class CpuBackend:
+    """Renders tiles with the compiled CPU kernel in float64, in the calling thread."""
+
+    name = "cpu"
+    dtype = "float64"
+    ahead = 0
+
+    def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
+        """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
+        return render_in_raster_order(scene, tile, self._render)
+
+    def start(self, scene: Scene, tile: Tile) -> Pending:
+        """Put off rendering a tile until its result is fetched; there is no one else to do it."""
+        return OnHost(self, scene, tile)
+
+    def _render(self, scene: Scene, tile: Tile, interpolate: bool) -> NDArray[np.float64]:
+        image = np.empty((tile.rows, tile.cols))
+        rendered = scene.rendered_mask(tile)
+        if rendered is None:
+            rendered = np.ones(image.shape, dtype=np.bool_)
+        p = parameters(scene, tile.shot, tile.panel, interpolate=interpolate)
+        render_rows(p, tile.slow_start, tile.fast_start, rendered, image)
+        return image
+
+    def release(self) -> None:
+        """Hold nothing."""
+
+    def describe(self) -> dict[str, str]:
+        """Return what computes, for the record."""
+        import numba
+
+        return {
+            "device": platform.processor() or platform.machine(),
+            "numba": numba.__version__,
+            "numpy": np.__version__,
+        }

@@ -1,0 +1,1 @@
+"""The CUDA kernel, compiled by NVRTC and driven through CuPy."""

@@ -1,0 +1,357 @@
+"""The CUDA backend: tiles in bands of rows, copied to the host while the next band is rendered."""
+
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from threading import RLock
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.errors import BackendError
+from tiledsim.kernels.cpu.raster_order import render_in_raster_order, uniform_interpolation
+from tiledsim.kernels.cuda.device import Buffer, CupyDevice, Device, DeviceError
+from tiledsim.kernels.cuda.params import (
+    FINISH_LAYOUT,
+    PATCH_SLOW,
+    pack,
+    pack_finish,
+    parameter_layout,
+    patch_grid,
+    scene_tables,
+    table_bytes,
+)
+from tiledsim.kernels.cuda.source import (
+    THREADS,
+    Specialisation,
+    finish_source,
+    render_source,
+    specialise,
+)
+from tiledsim.kernels.rendered import OnHost, Pending, Rendered
+from tiledsim.pixel_statistics import ROW
+from tiledsim.scene import Scene
+from tiledsim.tile import Tile
+
+BAND_BYTES: Final = 64 * 2**20
+"""Device memory for the pixels of one band; there are two bands."""
+BAND_STEPS: Final = 50_000_000_000
+"""Evaluations of one band: half a second or less of a large card, seconds of a small one.  What
+drives a display ends a kernel that takes much longer."""
+KEPT_SCENES: Final = 2
+KEPT_SHOTS: Final = 4
+"""Tables that stay on the device: of scenes, and the orientations of shots of each."""
+
+_PIXEL_BYTES: Final = 13
+"""A float64, an element of the mask, and the float32 that is stored."""
+
+
+class LostDeviceError(BackendError):
+    """A CUDA error after which this process cannot use its device; only a new process can."""
+
+    ends_the_process = True
+    """Tells a worker not to go on."""
+
+
+def band_rows(scene: Scene, tile: Tile, band_bytes: int = BAND_BYTES) -> int:
+    """Rows of a tile that are rendered at once, whole rows of patches."""
+    rows = min(band_bytes // _row_bytes(tile), BAND_STEPS // (tile.cols * scene.steps_per_pixel))
+    return min(max(rows // PATCH_SLOW * PATCH_SLOW, PATCH_SLOW), tile.rows)
+
+
+def _row_bytes(tile: Tile) -> int:
+    return _PIXEL_BYTES * tile.cols + ROW.itemsize
+
+
+def device_bytes(scene: Scene, tile: Tile, dtype: str) -> int:
+    """Device memory that rendering tiles of this size takes at most, besides the CUDA context.
+
+    Tables of scenes rendered before stay, up to ``KEPT_SCENES``, until the memory is needed.
+    """
+    special = specialise(scene, dtype, interpolate=scene.interpolate)
+    shots = min(KEPT_SHOTS, scene.shape[0])
+    tables = table_bytes(scene, special) + (shots - 1) * 72 * scene.orientations
+    return tables + 2 * _row_bytes(tile) * band_rows(scene, tile)
+
+
+def split_into_bands(tile: Tile, rows: int) -> list[Tile]:
+    """Cut a tile into bands of at most ``rows``, at the edges of patches where it can."""
+    edges = [tile.slow_start]
+    while edges[-1] < tile.slow_stop:
+        stop = edges[-1] + rows
+        aligned = stop // PATCH_SLOW * PATCH_SLOW
+        if stop >= tile.slow_stop:
+            stop = tile.slow_stop
+        elif aligned > edges[-1]:
+            stop = aligned
+        edges.append(stop)
+    return [replace(tile, slow_start=start, slow_stop=stop) for start, stop in pairwise(edges)]
+
+
+class _SceneOnDevice:
+    """Tables of a scene in device memory, and the orientations of the shots used last."""
+
+    def __init__(self, device: Device, scene: Scene, special: Specialisation) -> None:
+        self._device = device
+        tables = scene_tables(scene, special)
+        self.factor_unit = tables.factor_unit
+        self._buffers = {name: device.upload(array) for name, array in tables.arrays.items()}
+        self._shots: OrderedDict[int, Buffer] = OrderedDict()
+
+    def addresses(self, scene: Scene, shot: int) -> dict[str, int]:
+        """Return where the tables are, those of a shot among them."""
+        if shot not in self._shots:
+            if len(self._shots) >= KEPT_SHOTS:
+                self._device.wait()  # a tile on its way may still read them
+                self._shots.popitem(last=False)
+            self._shots[shot] = self._device.upload(scene.orientation_table(shot))
+        self._shots.move_to_end(shot)
+        named = {name: buffer.address for name, buffer in self._buffers.items()}
+        return named | {"orientations": self._shots[shot].address}
+
+
+@dataclass
+class _Lane:
+    """Buffers of one of the device's lanes."""
+
+    image: Buffer
+    mask: Buffer
+    stored: Buffer
+    reduced: Buffer
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A tile that was started: the arrays it arrives in, and the marks it ends with."""
+
+    pixels: NDArray[Any]
+    rows: NDArray[np.void] | None
+    first: Any
+    last: tuple[Any, ...]
+    kept: tuple[NDArray[np.uint8], ...]
+    """Masks that are read by copies on their way."""
+
+
+class _OnDevice:
+    """A tile that is being rendered on the device."""
+
+    def __init__(self, backend: "CudaBackend", where: str, work: _Work) -> None:
+        self._backend = backend
+        self._where = where
+        self._work = work
+
+    def result(self) -> Rendered:
+        """Wait for the tile."""
+        work = self._work
+        seconds = self._backend.finished(work, self._where)
+        assert work.rows is not None
+        return Rendered(work.pixels, work.rows, seconds)
+
+
+class CudaBackend:
+    """Renders tiles on one GPU.
+
+    ``dtype`` is ``float64`` or ``mixed``; ``device`` is the GPU that CuPy uses here, or another
+    object with the same methods.  Raises BackendError, or LostDeviceError where the process has to
+    end, for whatever goes wrong on the device; a tile that does not fit into its memory is
+    rendered in smaller bands.
+    """
+
+    name = "cuda"
+    ahead = 1
+
+    def __init__(self, dtype: str = "float64", device: Device | None = None) -> None:
+        self.dtype = dtype
+        try:
+            self._device: Device = device or CupyDevice()
+        except DeviceError as error:
+            raise BackendError(f"the GPU cannot be used: {error}") from error
+        self._kernels: dict[Specialisation | None, Any] = {}
+        self._scenes: OrderedDict[tuple[str, Specialisation], _SceneOnDevice] = OrderedDict()
+        self._lanes: list[_Lane] = []
+        self._lane_pixels = self._lane_rows = 0
+        self._turn = 0
+        self._band_bytes = BAND_BYTES
+        self._ended: Any = None
+        self._last: Specialisation | None = None
+        self._lock = RLock()
+
+    def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
+        """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
+        return render_in_raster_order(scene, tile, self._render)
+
+    def start(self, scene: Scene, tile: Tile) -> Pending:
+        """Start rendering a tile that is to be stored; the next one may be started before its
+        result is fetched, and is rendered meanwhile.
+        """
+        interpolate = uniform_interpolation(scene, tile)
+        if interpolate is None:
+            return OnHost(self, scene, tile)
+        special, work = self._begin(scene, tile, interpolate, stored=True)
+        return _OnDevice(self, _describe_launch(special, tile), work)
+
+    def finished(self, work: _Work, where: str) -> float:
+        """Wait for a tile and return the seconds that it took after the one before it."""
+        try:
+            self._device.wait(*work.last)
+            with self._lock:
+                spans = [self._device.seconds(work.first, mark) for mark in work.last]
+                if self._ended is not None:
+                    since = [self._device.seconds(self._ended, mark) for mark in work.last]
+                    spans = [min(pair) for pair in zip(spans, since, strict=True)]
+                self._ended = work.last[int(np.argmax(spans))]
+                return max(0.0, *spans)
+        except DeviceError as error:
+            raise self._failure(error, where) from error
+
+    def release(self) -> None:
+        """Give all memory of the device back; tiles that were started are waited for."""
+        with self._lock, suppress(DeviceError):
+            self._device.wait()
+            self._lanes.clear()
+            self._scenes.clear()
+            self._lane_pixels = self._lane_rows = 0
+            self._device.release()
+
+    def describe(self) -> dict[str, str]:
+        """Return device, driver and CuPy, and the specialisation that rendered last."""
+        try:
+            about = self._device.describe()
+        except DeviceError as error:
+            raise self._failure(error, "the device does not answer") from error
+        return about | ({"kernel": str(self._last)} if self._last else {})
+
+    def _render(self, scene: Scene, tile: Tile, interpolate: bool) -> NDArray[np.float64]:
+        special, work = self._begin(scene, tile, interpolate, stored=False)
+        self.finished(work, _describe_launch(special, tile))
+        return work.pixels
+
+    def _begin(
+        self, scene: Scene, tile: Tile, interpolate: bool, *, stored: bool
+    ) -> tuple[Specialisation, _Work]:
+        special = specialise(scene, self.dtype, interpolate=interpolate)
+        with self._lock:
+            self._last = special
+            while True:
+                try:
+                    return special, self._start_bands(scene, tile, special, stored=stored)
+                except DeviceError as error:
+                    with suppress(DeviceError):  # copies into what is given up may be on their way
+                        self._device.wait()
+                    if not error.memory or not self._make_room(scene, special, tile):
+                        raise self._failure(error, _describe_launch(special, tile)) from error
+
+    def _kernel(self, special: Specialisation | None) -> Any:
+        """Build a kernel: a specialisation of ``render``, or ``finish`` for None."""
+        if special not in self._kernels:
+            if special is None:
+                built = self._device.build(finish_source(FINISH_LAYOUT), "finish")
+            else:
+                text = render_source(special, parameter_layout(special.mixed))
+                built = self._device.build(text, "render")
+            self._kernels[special] = built
+        return self._kernels[special]
+
+    def _start_bands(
+        self, scene: Scene, tile: Tile, special: Specialisation, *, stored: bool
+    ) -> _Work:
+        device, kernel = self._device, self._kernel(special)
+        finish = self._kernel(None) if stored else None
+        tables = self._tables(scene, special)
+        bands = split_into_bands(tile, band_rows(scene, tile, self._band_bytes))
+        self._reserve(max(band.rows for band in bands), tile.cols)
+        addresses = tables.addresses(scene, tile.shot)
+        rendered = scene.rendered_mask(tile)
+        pixels = device.host_array((tile.rows, tile.cols), np.float32 if stored else np.float64)
+        rows = device.host_array((tile.rows,), ROW) if stored else None
+        kept, used, first = [], set(), device.mark(self._turn)
+        for band in bands:
+            number = self._turn
+            used.add(number)
+            lane = self._lanes[number]
+            here = slice(band.slow_start - tile.slow_start, band.slow_stop - tile.slow_start)
+            addresses |= {"image": lane.image.address, "rendered": 0}
+            if rendered is not None:
+                mask = device.host_array((band.rows, band.cols), np.uint8)
+                mask[...] = rendered[here]
+                device.send(mask, lane.mask, number)
+                kept.append(mask)
+                addresses["rendered"] = lane.mask.address
+            parameters = pack(scene, special, band, addresses, tables.factor_unit)
+            device.launch(kernel, _blocks(special, band), THREADS, parameters, number)
+            if rows is None:
+                device.download(lane.image, pixels[here], number)
+            else:
+                parameters = pack_finish(
+                    band,
+                    {"image": lane.image.address, "stored": lane.stored.address,
+                     "reduced": lane.reduced.address},
+                    scene.roi,
+                )  # fmt: skip
+                device.launch(finish, -(-band.rows // (THREADS // 32)), THREADS, parameters, number)
+                device.download(lane.stored, pixels[here], number)
+                device.download(lane.reduced, rows[here], number)
+            self._turn = (number + 1) % 2
+        last = tuple(device.mark(lane) for lane in sorted(used))
+        return _Work(pixels, rows, first, last, tuple(kept))
+
+    def _tables(self, scene: Scene, special: Specialisation) -> _SceneOnDevice:
+        key = scene.hash, special
+        if key not in self._scenes:
+            if len(self._scenes) >= KEPT_SCENES:
+                self._device.wait()  # a tile on its way may still read them
+                self._scenes.popitem(last=False)
+            self._scenes[key] = _SceneOnDevice(self._device, scene, special)
+        self._scenes.move_to_end(key)
+        return self._scenes[key]
+
+    def _reserve(self, rows: int, cols: int) -> None:
+        """Have buffers of that size in both lanes."""
+        if self._lanes and rows * cols <= self._lane_pixels and rows <= self._lane_rows:
+            return
+        self._device.wait()
+        self._lanes.clear()
+        take, pixels = self._device.allocate, rows * cols
+        self._lanes.extend(
+            _Lane(take(8 * pixels), take(pixels), take(4 * pixels), take(ROW.itemsize * rows))
+            for _ in range(2)
+        )
+        self._lane_pixels, self._lane_rows = pixels, rows
+
+    def _make_room(self, scene: Scene, special: Specialisation, tile: Tile) -> bool:
+        """Give back what can be done without, the largest first; False if nothing is left."""
+        key = scene.hash, special
+        others = [other for other in self._scenes if other != key]
+        smaller = band_rows(scene, tile, self._band_bytes) > PATCH_SLOW
+        if not others and not smaller:
+            return False
+        self._lanes.clear()
+        for other in others:
+            del self._scenes[other]
+        if not others:
+            self._band_bytes = _row_bytes(tile) * band_rows(scene, tile, self._band_bytes) // 2
+        self._device.release()
+        return True
+
+    def _failure(self, error: DeviceError, where: str) -> BackendError:
+        if error.lost:
+            return LostDeviceError(f"{where}: {error}; this process cannot use its GPU any more")
+        if error.memory:
+            return BackendError(
+                f"{where}: too little device memory even for the smallest band ({error}); use a "
+                "GPU with more memory, or --backend cpu"
+            )
+        return BackendError(f"{where}: {error}")
+
+
+def _blocks(special: Specialisation, band: Tile) -> int:
+    return -(-patch_grid(band, special.pixels).patches // (THREADS // 32))
+
+
+def _describe_launch(special: Specialisation, tile: Tile) -> str:
+    return (
+        f"CUDA kernel 'render' ({special}), tile {tile}, "
+        f"grid of up to {_blocks(special, tile)} x {THREADS} threads"
+    )

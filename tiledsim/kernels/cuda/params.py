@@ -1,0 +1,246 @@
+"""What the CUDA kernel is given: tables in device memory, and one struct of parameters by value."""
+
+import math
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.errors import BackendError
+from tiledsim.kernels.cuda.source import Specialisation, direction_starts
+from tiledsim.kernels.derived import polarization_axes, water
+from tiledsim.pixel_statistics import Roi, columns_inside
+from tiledsim.scene import Scene
+from tiledsim.tile import Tile
+
+Tables = dict[str, NDArray[np.generic]]
+
+PATCH_SLOW: Final = 8
+SPHERE: Final = 0.723601254558268
+"""nanoBragg's factor that makes a sphere of a box of cells."""
+LOG2_E: Final = math.log2(math.e)
+LARGEST_SINGLE_CELLS: Final = 1e17
+"""Cells in a crystal whose squared number float32 still holds."""
+LARGEST_INDEX: Final = {True: 2.0**19, False: 2.0**31}
+"""Miller indices that the kernel can place, in ``mixed`` or float64 arithmetic."""
+
+POINTERS: Final = (
+    "orientations", "incident", "vertical", "horizontal", "direction_weight", "direction_first",
+    "inverse_wavelength", "weight", "factors", "rendered", "image",
+)  # fmt: skip
+_COUNTS: Final = (
+    "orientation_count", "direction_count", "slow_start", "fast_start", "rows", "cols",
+    "patch_slow", "patch_fast", "patches", "patches_across",
+)  # fmt: skip
+_VECTORS: Final = ("origin", "fast", "slow", "normal", "straight")
+_NUMBERS: Final = (
+    "subpixel", "area", "inverse_distance", "layer_step", "layer_attenuation", "dmin",
+    "polarization", "amplitude", "water_start", "water_own", "scale",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def parameter_layout(mixed: bool) -> np.dtype[np.void]:
+    """Layout of ``struct Parameters`` in bragg_parts.cu; the compiler holds the two together."""
+    real = np.float32 if mixed else np.float64
+    return np.dtype(
+        [(name, np.uint64) for name in POINTERS]
+        + [(name, np.int64) for name in _COUNTS]
+        + [(name, np.float64, 3) for name in _VECTORS]
+        + [(name, np.float64) for name in _NUMBERS]
+        + [("counts", np.float64, 3), ("triangle", real, 6)]
+        + [("oversample", np.int32), ("layers", np.int32)]
+        + [("cells", np.uint32, 3), ("shift", np.int32, 3), ("size", np.uint32, 3)],
+        align=True,
+    )
+
+
+FINISH_LAYOUT: Final = np.dtype(
+    [(name, np.uint64) for name in ("image", "stored", "reduced")]
+    + [(name, np.int64) for name in ("rows", "cols", "first", "stop")],
+    align=True,
+)
+"""Layout of ``struct Parameters`` in rows.cu."""
+
+
+class Grid(NamedTuple):
+    """The patches of pixels that a launch covers; their grid is the panel's, not the tile's."""
+
+    slow: int
+    fast: int
+    """First pixel of the first patch."""
+    down: int
+    across: int
+    """Number of patches."""
+
+    @property
+    def patches(self) -> int:
+        """Number of patches, which is that of warps."""
+        return self.down * self.across
+
+
+def patch_grid(tile: Tile, pixels: int) -> Grid:
+    """Cover a tile with patches of ``pixels`` a thread."""
+    width = 4 * pixels
+    slow = tile.slow_start // PATCH_SLOW * PATCH_SLOW
+    fast = tile.fast_start // width * width
+    return Grid(slow, fast, -(-(tile.slow_stop - slow) // PATCH_SLOW),
+                -(-(tile.fast_stop - fast) // width))  # fmt: skip
+
+
+class SceneTables(NamedTuple):
+    """The tables of a scene that do not depend on a shot."""
+
+    arrays: Tables
+    factor_unit: float
+    """What F was divided by."""
+
+
+def directions(scene: Scene, special: Specialisation) -> NDArray[np.int64]:
+    """First source of every direction, and the number of sources."""
+    return direction_starts(scene) if special.spectrum else np.arange(scene.sources + 1)
+
+
+def scene_tables(scene: Scene, special: Specialisation) -> SceneTables:
+    """Build the tables of a scene; F is squared where it is not interpolated.
+
+    For float32 it is divided by its largest magnitude, so that its square cannot overflow.
+    """
+    first = directions(scene, special)
+    axes = polarization_axes(scene)
+    weight = np.ascontiguousarray(scene.weight)
+    arrays: Tables = {
+        "incident": np.ascontiguousarray(scene.incident[first[:-1]]),
+        "vertical": np.ascontiguousarray(axes.vertical[first[:-1]]),
+        "horizontal": np.ascontiguousarray(axes.horizontal[first[:-1]]),
+        "direction_weight": np.add.reduceat(weight, first[:-1]),
+        "direction_first": first,
+        "inverse_wavelength": 1.0 / np.asarray(scene.wavelength),
+        "weight": weight,
+        "factors": np.zeros(0),
+    }
+    if special.factors == "UNIFORM":
+        return SceneTables(arrays, 1.0)
+    F = np.asarray(scene.F_table)
+    factor_unit = (float(np.abs(F).max()) or 1.0) if special.mixed else 1.0
+    if special.mixed:
+        F = F / factor_unit
+    if special.factors == "NEAREST":
+        F = F * F
+    arrays["factors"] = np.ascontiguousarray(F, dtype=np.float32 if special.mixed else np.float64)
+    return SceneTables(arrays, factor_unit)
+
+
+def table_bytes(scene: Scene, special: Specialisation) -> int:
+    """Device memory that the tables of a scene take, with the orientations of one shot."""
+    count = len(directions(scene, special)) - 1
+    item = 4 if special.mixed else 8
+    factors = 1 if special.factors == "UNIFORM" else item * scene.F_table.size
+    return 8 * (11 * count + 1 + 2 * scene.sources) + factors + 72 * scene.orientations
+
+
+def pack(
+    scene: Scene, special: Specialisation, tile: Tile, addresses: dict[str, int], factor_unit: float
+) -> NDArray[np.void]:
+    """Fill the struct [1] for a launch; ``addresses`` are those of ``POINTERS`` in memory.
+
+    Raises BackendError for a crystal or a table that is too large for the kernel's arithmetic.
+    """
+    _refuse_what_is_too_large(scene, special, tile.shot)
+    shot, panel = tile.shot, tile.panel
+    grid = patch_grid(tile, special.pixels)
+    cells = np.array(scene.cell_counts, dtype=np.float64)
+    size = scene.F_table.shape
+    total = float(cells.prod())
+    drop = water(scene)
+    F_unit = scene.default_F if special.factors == "UNIFORM" else factor_unit
+    values: dict[str, object] = {
+        **addresses,
+        "orientation_count": scene.orientations,
+        "direction_count": len(directions(scene, special)) - 1,
+        "slow_start": tile.slow_start,
+        "fast_start": tile.fast_start,
+        "rows": tile.rows,
+        "cols": tile.cols,
+        "patch_slow": grid.slow,
+        "patch_fast": grid.fast,
+        "patches": grid.patches,
+        "patches_across": grid.across,
+        "origin": scene.origin[panel],
+        "fast": scene.fast[panel],
+        "slow": scene.slow[panel],
+        "normal": scene.normal[panel],
+        "straight": scene.beam * scene.distance[panel],
+        "subpixel": scene.pixel_size / scene.oversample,
+        "area": scene.pixel_size**2 * scene.close_distance[panel],
+        "inverse_distance": 1.0 / scene.distance[panel],
+        "layer_step": scene.layer_step,
+        "layer_attenuation": scene.layer_step * scene.attenuation,
+        "dmin": scene.dmin,
+        "polarization": scene.polarization,
+        "amplitude": _amplitude(scene, total) * F_unit**2,
+        "water_start": drop.start,
+        "water_own": drop.own,
+        "scale": scene.scale,
+        "counts": cells * (math.sqrt(scene.fudge) if special.shape == "ROUND" else 1.0),
+        "triangle": _triangle(scene, special, shot, total),
+        "oversample": scene.oversample,
+        "layers": scene.layers,
+        "cells": cells,
+        "shift": 1 - np.array(scene.hkl_lowest),
+        "size": size,
+    }
+    struct = np.zeros(1, dtype=parameter_layout(special.mixed))
+    for name, value in values.items():
+        struct[name] = value
+    return struct
+
+
+def pack_finish(tile: Tile, addresses: dict[str, int], roi: Roi) -> NDArray[np.void]:
+    """Fill the struct [1] for reducing a tile; ``addresses``: image, stored and reduced."""
+    first, stop = columns_inside(tile, roi)
+    struct = np.zeros(1, dtype=FINISH_LAYOUT)
+    counts = {"rows": tile.rows, "cols": tile.cols, "first": first, "stop": stop}
+    for name, value in (addresses | counts).items():
+        struct[name] = value
+    return struct
+
+
+def _refuse_what_is_too_large(scene: Scene, special: Specialisation, shot: int) -> None:
+    total = math.prod(scene.cell_counts)
+    if special.mixed and total > LARGEST_SINGLE_CELLS:
+        raise BackendError(f"{total:.1e} cells are too many for dtype 'mixed'; use float64")
+    size = scene.F_table.shape
+    if size[0] * size[1] >= 2**32 or max(size) >= 2**31:
+        raise BackendError(f"a table of {' x '.join(map(str, size))} reflections is too large")
+    longest = float(np.sqrt((np.asarray(scene.cells[shot]) ** 2).sum(axis=1)).max())
+    index = 2.0 * longest / float(np.min(scene.wavelength))
+    if index >= LARGEST_INDEX[special.mixed]:
+        raise BackendError(
+            f"Miller indices up to {index:.2g} are too large for the CUDA kernel in "
+            f"{'mixed precision; use float64' if special.mixed else 'float64; use --backend cpu'}"
+        )
+
+
+def _amplitude(scene: Scene, total: float) -> float:
+    """Squared lattice factor of a reflection itself, where the kernel leaves it out."""
+    if scene.crystal_shape == "square":
+        return 1.0
+    return (total * SPHERE if scene.crystal_shape == "round" else total) ** 2
+
+
+def _triangle(
+    scene: Scene, special: Specialisation, shot: int, total: float
+) -> NDArray[np.float64]:
+    """Upper triangle R, by rows, for which |R·δ|² is what `gauss` and `tophat` need of δ.
+
+    |δ_h a* + δ_k b* + δ_l c*|² does not change when the three vectors are rotated until a* lies
+    along x and b* in the xy plane.
+    """
+    if special.shape == "GAUSS":
+        steepness = 2.0 * scene.fudge * total**2 / 0.63 * (LOG2_E if special.mixed else 1.0)
+    else:
+        steepness = scene.fudge * total**2
+    _, triangle = np.linalg.qr(np.asarray(scene.reciprocal_A[shot]).T)
+    return np.asarray(math.sqrt(steepness) * triangle[np.triu_indices(3)])

@@ -1,0 +1,218 @@
+"""The sources of the CUDA kernels: the .cu files behind what is fixed when they are compiled."""
+
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from typing import Final
+
+import numpy as np
+
+from tiledsim.kernels import polynomials
+from tiledsim.pixel_statistics import ROW
+from tiledsim.scene import Scene
+
+Layout = np.dtype[np.void]
+
+THREADS: Final = 128
+"""Threads a block: four warps that do not wait for one another."""
+SHORTEST_SPECTRUM: Final = 8
+"""Wavelengths that must share a direction, on average, before projecting once pays."""
+
+_NAMES: Final = {
+    "shape": ("SQUARE", "ROUND", "GAUSS", "TOPHAT"),
+    "factors": ("UNIFORM", "NEAREST", "TRICUBIC"),
+    "polarization": ("NONE", "PLAIN", "LINEAR"),
+    "thick": ("OWN", "FIRST", "RUNNING"),
+    "polar": ("OWN", "FIRST", "RUNNING"),
+    "omega": ("OWN", "FIRST", "RUNNING"),
+}
+"""Options with more than two values; a value's number is its place."""
+
+
+@dataclass(frozen=True)
+class Specialisation:
+    """What is fixed when the kernel is compiled; every field becomes a macro of its name."""
+
+    shape: str
+    factors: str
+    """Structure factors: one for all, the nearest reflection's, or interpolated."""
+    mixed: bool
+    polarization: str
+    thick: str
+    polar: str
+    omega: str
+    curved: bool
+    point_pixel: bool
+    absorbing: bool
+    layers: bool
+    """Whether there are several."""
+    subpixels: bool
+    """Whether there are several."""
+    directions: bool
+    """Whether there are several."""
+    spectrum: bool
+    """Whether wavelengths share directions."""
+    weighted: bool
+    """Whether wavelengths of one direction differ in weight."""
+    cut: bool
+    """Whether there is a resolution cut."""
+    water: bool
+    skip_dark: bool
+    """Whether a step with F_latt = 0 leaves the running product alone."""
+    pixels: int
+    """Pixels a thread."""
+    blocks: int
+    """Blocks that a multiprocessor is to hold, which bounds the registers a thread."""
+
+    @property
+    def products(self) -> bool:
+        """Whether the running sum is multiplied step by step (quirk running_product)."""
+        return "RUNNING" in (self.thick, self.polar, self.omega)
+
+    def __str__(self) -> str:
+        """Name the precision, the options with several values, and those that are on."""
+        named = [getattr(self, name).lower() for name in ("shape", "factors")]
+        named += [f"polarization-{self.polarization.lower()}"]
+        named += [
+            f"{name}-{value.lower()}"
+            for name in ("thick", "polar", "omega")
+            if (value := getattr(self, name)) != "OWN"
+        ]
+        on = [f.name for f in fields(self) if getattr(self, f.name) is True and f.name != "mixed"]
+        return " ".join(["mixed" if self.mixed else "float64", *named, *on])
+
+
+def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation:
+    """Choose the kernel of a scene.
+
+    Computed in float64 whatever the ``dtype``: running products, which multiply the whole sum at
+    every step, more than float32 can hold; and the top hat, whose edge float32 would move.
+    """
+    first = direction_starts(scene)
+    # A correction that is off is 1 for every term.
+    thick = scene.thick_correction if scene.absorbing else "own"
+    polar = scene.polar_correction if scene.polarized else "own"
+    omega = scene.omega_correction
+    running = "running" in (thick, polar, omega)
+    mixed = dtype == "mixed" and not running and scene.crystal_shape != "tophat"
+    spectrum = (
+        scene.sources >= SHORTEST_SPECTRUM * (len(first) - 1) and not running and scene.dmin == 0.0
+    )
+    weights = np.asarray(scene.weight)
+    weighted = spectrum and bool((weights != np.repeat(weights[first[:-1]], np.diff(first))).any())
+    factors = "UNIFORM" if scene.uniform_F else "TRICUBIC" if interpolate else "NEAREST"
+    several = len(first) > 2 if spectrum else scene.sources > 1
+    drop = scene.water > 0.0 and not scene.water_twice
+    shape = scene.crystal_shape.upper()
+    pixels, blocks = occupancy(
+        shape, factors, mixed=mixed, curved=scene.curved, spectrum=spectrum, several=several,
+        water=drop,
+    )  # fmt: skip
+    kahn = "PLAIN" if scene.polarization == 0.0 else "LINEAR"
+    return Specialisation(
+        shape=shape,
+        factors=factors,
+        mixed=mixed,
+        polarization=kahn if scene.polarized else "NONE",
+        thick=thick.upper(),
+        polar=polar.upper(),
+        omega=omega.upper(),
+        curved=scene.curved,
+        point_pixel=scene.point_pixel,
+        absorbing=scene.absorbing,
+        layers=scene.layers > 1,
+        subpixels=scene.oversample > 1,
+        directions=several,
+        spectrum=spectrum,
+        weighted=weighted,
+        cut=scene.dmin > 0.0,
+        water=drop,
+        skip_dark=running and scene.water == 0.0,
+        pixels=pixels,
+        blocks=blocks,
+    )
+
+
+def occupancy(
+    shape: str, factors: str, *, mixed: bool, curved: bool, spectrum: bool, several: bool,
+    water: bool,
+) -> tuple[int, int]:  # fmt: skip
+    """Choose pixels a thread and blocks a multiprocessor, so that the registers suffice.
+
+    ``several``: whether rays come from several directions.  benchmarks/LOG.md has the reasons.
+    """
+    tricubic, round_ = factors == "TRICUBIC", shape == "ROUND"
+    pixels = 2 if not mixed or tricubic or curved or round_ else 4
+    if tricubic and round_:
+        return pixels, 2
+    held = (several and spectrum) or (pixels == 4 and (several or water))
+    return pixels, 3 if tricubic or curved or held else 4
+
+
+def direction_starts(scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """First source of every run of sources with one direction, and the number of sources."""
+    changes = (np.diff(scene.incident, axis=0) != 0.0).any(axis=1)
+    inner = np.flatnonzero(changes) + 1
+    return np.concatenate([[0], inner, [scene.sources]]).astype(np.int64)
+
+
+def render_source(special: Specialisation, layout: Layout) -> str:
+    """Return the text of the kernel ``render``; ``layout`` is that of its parameters."""
+    lines = [
+        f"#define {value} {number}"
+        for value, number in dict.fromkeys(
+            (value, number) for values in _NAMES.values() for number, value in enumerate(values)
+        )
+    ]
+    for field in fields(special):
+        value = getattr(special, field.name)
+        text = str(int(value) if isinstance(value, bool) else value)
+        lines.append(f"#define {field.name.upper()} {text}")
+    lines.append(f"#define PRODUCTS {int(special.products)}")
+    return _text([*lines, *_numbers(special.mixed)], layout, "bragg_parts.cu", "bragg.cu")
+
+
+def finish_source(layout: Layout) -> str:
+    """Return the text of the kernel ``finish``; ``layout`` is that of its parameters."""
+    return _text([f"#define ROW_BYTES {ROW.itemsize}"], layout, "rows.cu")
+
+
+def _text(macros: list[str], layout: Layout, *names: str) -> str:
+    """Put macros and the offsets of the parameters, which the compiler checks, before files."""
+    checks = " ".join(
+        f"check({name}, {layout.fields[name][1]})"
+        for name in layout.names or ()
+        if layout.fields is not None
+    )
+    lines = [
+        *macros,
+        f"#define THREADS {THREADS}",
+        f"#define PARAMETERS_LAYOUT(check) {checks}",
+        f"#define PARAMETERS_BYTES {layout.itemsize}",
+    ]
+    for name in names:
+        code = (files("tiledsim.kernels.cuda") / name).read_text(encoding="utf-8")
+        lines.append(f'#line 1 "{name}"\n{code}')
+    return "\n".join(lines)
+
+
+def _numbers(mixed: bool) -> list[str]:
+    suffix = "f" if mixed else ""
+    tables = {
+        "SINPI": polynomials.SINPI_SINGLE if mixed else polynomials.SINPI,
+        "COSPI": polynomials.COSPI_SINGLE if mixed else polynomials.COSPI,
+        "EXP": polynomials.EXP,
+        "SINC3": polynomials.SINC3,
+    }
+    lines = [
+        f"#define {name} {{{', '.join(f'{c!r}{suffix}' for c in table)}}}"
+        for name, table in tables.items()
+    ]
+    return [
+        *lines,
+        f"#define LN2_HIGH {polynomials.LN2_HIGH!r}",
+        f"#define LN2_LOW {polynomials.LN2_LOW!r}",
+        # Its cube (`square`) or its root (`round`) must be a normal number.
+        f"#define TINY {'1e-12f' if mixed else '1e-40'}",
+        # Where the series of sinc3 takes over: float32 loses digits in the other form sooner.
+        f"#define SERIES_TURNS {'0.35f' if mixed else '0.095'}",
+    ]

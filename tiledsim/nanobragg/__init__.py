@@ -1,0 +1,1 @@
+"""nanoBragg's command line: its flags, its headers, and the experiment that they mean."""

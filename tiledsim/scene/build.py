@@ -1,0 +1,218 @@
+"""From an experiment to its scene."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.errors import ExperimentError, InputFileError
+from tiledsim.experiment import Detector, Experiment, Sampling, Sensor, Shots
+from tiledsim.quirks import Quirk
+from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
+from tiledsim.scene import Correction, Scene
+from tiledsim.scene.geometry import Geometry, detector_geometry
+from tiledsim.scene.lattice import (
+    Lattice,
+    build_lattice,
+    mosaic_rotations,
+    orientation_rotations,
+    phi_angles,
+    size_in_cells,
+)
+from tiledsim.scene.random import uniform_rotations
+from tiledsim.scene.sources import build_sources
+from tiledsim.scene.sweeps import Steps, complete
+from tiledsim.structure_factors.table import FTable, load_structure_factors
+from tiledsim.units import ANGSTROM, MM, UM
+from tiledsim.vectors import Array, xyz_rotation
+
+
+def build_scene(experiment: Experiment) -> Scene:
+    """Make the scene: read the files, place the detector, turn the crystal, settle the quirks.
+
+    Raises ExperimentError or InputFileError for what cannot be simulated.
+    """
+    quirks = experiment.active_quirks
+    beam, crystal, detector = experiment.beam, experiment.crystal, experiment.detector
+    geometry = detector_geometry(detector, beam, experiment.rotation.axis, quirks)
+    sources = build_sources(beam, geometry.beam, geometry.polarization_axis, quirks)
+    lattice = build_lattice(crystal, beam.central_wavelength_A, quirks)
+    cell_counts = size_in_cells(crystal, lattice.direct, beam.beamsize_mm, quirks)
+    phi = phi_angles(experiment.rotation)
+    domains = mosaic_rotations(crystal.mosaic, quirks)
+    rotations = orientation_rotations(phi, geometry.spindle, domains, quirks)
+    factors = load_structure_factors(experiment.structure_factors)
+    cells, reciprocal = shot_cells(experiment.shots, lattice)
+    sensor, attenuation = sensor_layers(detector.sensor)
+    fast, slow = detector.size_px
+    thick, polar, omega = (
+        correction(flag, quirks)
+        for flag in (
+            experiment.sampling.oversample_thick,
+            experiment.sampling.oversample_polar,
+            experiment.sampling.oversample_omega,
+        )
+    )
+    scene = Scene(
+        shape=(experiment.shots.count, len(geometry.origin), slow, fast),
+        mode=experiment.mode,
+        quirks=tuple(sorted(quirks)),
+        origin=geometry.origin,
+        fast=geometry.fast,
+        slow=geometry.slow,
+        normal=geometry.normal,
+        close_distance=geometry.close_distance,
+        distance=geometry.distance,
+        beam=geometry.beam,
+        pixel_size=detector.pixel_mm / MM,
+        curved=detector.curved,
+        point_pixel=detector.point_pixel,
+        layers=sensor.points,
+        layer_step=sensor.step,
+        attenuation=attenuation,
+        absorbing=sensor.extent > 0.0,
+        incident=sources.incident,
+        wavelength=sources.wavelength,
+        weight=sources.weight * len(sources.weight),
+        cells=cells,
+        reciprocal_A=reciprocal,
+        rotations=rotations.steady,
+        phi=phi,
+        first_rotations=rotations.first,
+        first_evaluation=None,
+        cell_counts=cell_counts,
+        crystal_shape=crystal.shape,
+        fudge=crystal.fudge,
+        F_table=factors.padded,
+        hkl_lowest=factors.lowest,
+        default_F=factors.default_F,
+        uniform_F=factors.entries == 0,
+        interpolate=interpolates(experiment, factors, cell_counts),
+        interpolation_stop=None,
+        polarization=beam.polarization,
+        polarization_axis=geometry.polarization_axis,
+        polarized=beam.polarization_correction,
+        fluence=beam.fluence,
+        water=experiment.background.water_um / UM,
+        water_twice="water_twice" in quirks,
+        dmin=experiment.sampling.dmin_A / ANGSTROM,
+        oversample=oversampling(experiment.sampling, lattice, cell_counts, geometry, experiment),
+        thick_correction=thick,
+        polar_correction=polar,
+        omega_correction=omega,
+        roi=detector.roi or (0, fast - 1, 0, slow - 1),
+        mask=load_mask(detector),
+    )
+    if scene.first_rotations is not None:
+        scene = replace(scene, first_evaluation=find_first_evaluations(scene))
+    if scene.interpolate and "interpolation_off" in quirks:
+        scene = replace(scene, interpolation_stop=find_interpolation_stops(scene))
+    return scene
+
+
+def correction(per_subpixel: bool, quirks: frozenset[Quirk]) -> Correction:
+    """Decide how a correction reaches the pixel, given nanoBragg's ``-oversample_*`` flag."""
+    if per_subpixel and "running_product" in quirks:
+        return "running"
+    if not per_subpixel and "first_value_corrections" in quirks:
+        return "first"
+    return "own"
+
+
+def sensor_layers(sensor: Sensor) -> tuple[Steps, float]:
+    """Resolve the layers of the sensor [m] and its attenuation μ [1/m]."""
+    if sensor.depth_um == 0.0:
+        return Steps(1, 0.0, 0.0), 0.0
+    layers = complete(sensor.layers, sensor.thickness_um / UM, None, kind="sensor")
+    if layers.extent == 0.0:
+        return layers, 0.0
+    return layers, 1.0 / (layers.extent if sensor.depth_um is None else sensor.depth_um / UM)
+
+
+def recommended_oversampling(
+    lattice: Lattice, cell_counts: tuple[int, int, int], geometry: Geometry, experiment: Experiment
+) -> int:
+    """ceil(3·(largest side of the crystal)·pixel/(λ₀·distance)), at least 1."""
+    sides = np.sqrt((lattice.direct**2).sum(1)) / ANGSTROM * cell_counts
+    distance = float(np.abs(geometry.distance).min())
+    wavelength = experiment.beam.central_wavelength_A / ANGSTROM
+    reciprocal_pixel = wavelength * distance / (experiment.detector.pixel_mm / MM)
+    return max(1, math.ceil(3.0 * float(sides.max()) / reciprocal_pixel))
+
+
+def oversampling(
+    sampling: Sampling,
+    lattice: Lattice,
+    cell_counts: tuple[int, int, int],
+    geometry: Geometry,
+    experiment: Experiment,
+) -> int:
+    """Return the oversampling asked for, or the recommended one for ``auto``."""
+    if sampling.oversample == "auto":
+        return recommended_oversampling(lattice, cell_counts, geometry, experiment)
+    return sampling.oversample
+
+
+def interpolates(
+    experiment: Experiment, factors: FTable, cell_counts: tuple[int, int, int]
+) -> bool:
+    """Whether structure factors are interpolated; ``auto`` does for any N ≤ 2 and a table."""
+    asked = experiment.structure_factors.interpolate
+    if factors.entries == 0:
+        return False
+    return min(cell_counts) <= 2 if asked == "auto" else asked
+
+
+def shot_cells(shots: Shots, lattice: Lattice) -> tuple[Array, Array]:
+    """Direct [m] and reciprocal [1/Å] vectors of every shot, [shots, 3, 3] each."""
+    if shots.misset_deg is not None:
+        turns = np.stack([xyz_rotation([math.radians(x) for x in row]) for row in shots.misset_deg])
+    elif shots.orientation == "random":
+        turns = uniform_rotations(shots.seed, shots.count)
+    else:
+        turns = np.broadcast_to(np.eye(3), (shots.count, 3, 3))
+    direct, reciprocal = lattice.direct / ANGSTROM, lattice.reciprocal
+    if shots.misset_deg is None and shots.orientation == "same":
+        shape = (shots.count, 3, 3)  # not multiplied by the identity: its rounding is not wanted
+        return np.broadcast_to(direct, shape).copy(), np.broadcast_to(reciprocal, shape).copy()
+    return np.einsum("nij,vj->nvi", turns, direct), np.einsum("nij,vj->nvi", turns, reciprocal)
+
+
+def load_mask(detector: Detector) -> NDArray[np.bool_] | None:
+    """Read the mask, 0 is masked: SMV, or a .npy of (slow, fast) or (panel, slow, fast)."""
+    if detector.mask_file is None:
+        return None
+    path = detector.mask_file
+    fast, slow = detector.size_px
+    values: NDArray[np.generic]
+    values = _read_npy(path) if path.suffix == ".npy" else _read_smv(path)
+    allowed = [(slow, fast), (max(1, len(detector.panels)), slow, fast)]
+    if values.shape not in allowed:
+        raise InputFileError(
+            f"{path}: the mask is {' x '.join(str(n) for n in values.shape)} pixels, "
+            f"the detector is {slow} x {fast} (slow x fast)"
+        )
+    mask = np.asarray(values != np.zeros((), values.dtype), dtype=np.bool_)
+    if not mask.any():
+        raise ExperimentError(
+            f"{path}: the mask leaves no pixel to render; pixels that are 0 are masked"
+        )
+    return mask
+
+
+def _read_npy(path: Path) -> NDArray[np.generic]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputFileError(f"{path}: cannot be read as a mask: {error}") from None
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        raise InputFileError(f"{path}: a mask holds numbers or booleans")
+    return values
+
+
+def _read_smv(path: Path) -> NDArray[np.generic]:
+    from tiledsim.image_files.smv import read_smv
+
+    return read_smv(path).image

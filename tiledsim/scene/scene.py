@@ -1,0 +1,301 @@
+"""All that a kernel needs to know, as plain arrays and numbers.
+
+A scene is made once from an experiment, is the same on every worker and is named by the hash of
+its contents.  Modes and quirks act here wherever that is possible, so that kernels stay small.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.errors import InputFileError
+from tiledsim.tile import Tile
+from tiledsim.units import AVOGADRO, THOMSON_RADIUS_SQUARED_M2
+from tiledsim.vectors import Array
+
+Correction = Literal["own", "first", "running"]
+"""How a correction reaches a pixel: with each term its own, one value for all (the first), or by
+multiplying the running sum after every addition."""
+
+WATER_F: float = 2.57
+"""Forward structure factor per water molecule [electrons], the value of nanoBragg."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scene:
+    """Frozen description of the images of a run.
+
+    Dimensions: P panels, S sources, M orientations, shots; vectors in the laboratory, SI units
+    unless a name says otherwise.  Arrays are read-only.
+    """
+
+    shape: tuple[int, int, int, int]
+    """(shots, panels, slow, fast)."""
+    mode: str
+    quirks: tuple[str, ...]
+
+    origin: Array
+    """Outer corner of pixel 0,0 of each panel [P, 3]."""
+    fast: Array
+    slow: Array
+    normal: Array
+    """Unit vectors [P, 3]."""
+    close_distance: Array
+    """[P]; enters the solid angle."""
+    distance: Array
+    """[P]; the radius of a curved detector."""
+    beam: Array
+    """Unit vector [3]; where a curved detector is centred."""
+    pixel_size: float
+    curved: bool
+    point_pixel: bool
+
+    layers: int
+    layer_step: float
+    attenuation: float
+    """μ [1/m]."""
+    absorbing: bool
+    """Whether the sensor model is on; without it a pixel captures everything."""
+
+    incident: Array
+    """Unit vectors of the rays [S, 3]."""
+    wavelength: Array
+    """[S]."""
+    weight: Array
+    """Relative weights [S], of mean 1."""
+
+    cells: Array
+    """Direct vectors a, b, c as rows, of each shot before rotation [shots, 3, 3]."""
+    reciprocal_A: Array
+    """Reciprocal vectors a*, b*, c* as rows [shots, 3, 3] in Å⁻¹."""
+    rotations: Array
+    """Rotations of φ steps (outermost) and mosaic domains [M, 3, 3]."""
+    phi: Array
+    """Angles of the φ steps [K]; M is a multiple of K."""
+    first_rotations: Array | None
+    """[M, 3, 3] for the first evaluation of an image, where it differs."""
+    first_evaluation: NDArray[np.int64] | None
+    """Slow, fast and step (over layers, subpixels, sources) of the first evaluation of each panel
+    [P, 3]; −1 where a panel has none."""
+
+    cell_counts: tuple[int, int, int]
+    crystal_shape: Literal["square", "round", "gauss", "tophat"]
+    fudge: float
+    F_table: Array
+    """F [H+2, K+2, L+2] with a border of ``default_F``."""
+    hkl_lowest: tuple[int, int, int]
+    """The reflection of element (1, 1, 1)."""
+    default_F: float
+    uniform_F: bool
+    """Whether every reflection is ``default_F``."""
+    interpolate: bool
+    interpolation_stop: NDArray[np.int64] | None
+    """Linear pixel (slow·fast pixels + fast) and step (over layers, subpixels, sources,
+    orientations) from which on an image is not interpolated [shots, P, 2]; −1: never."""
+
+    polarization: float
+    polarization_axis: Array
+    """Unit vector [3]."""
+    polarized: bool
+    """Whether the polarization correction is on."""
+    fluence: float
+    water: float
+    """Edge of the drop of water [m]."""
+    water_twice: bool
+    dmin: float
+    """[m]; 0: no cut."""
+    oversample: int
+    thick_correction: Correction
+    polar_correction: Correction
+    omega_correction: Correction
+
+    roi: tuple[int, int, int, int]
+    """fast_min, fast_max, slow_min, slow_max, inclusive."""
+    mask: NDArray[np.bool_] | None
+    """True where a pixel is rendered: [slow, fast], or [P, slow, fast]."""
+
+    def __post_init__(self) -> None:
+        for _, value in self._arrays():
+            value.setflags(write=False)
+
+    def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                yield field.name, value
+
+    # -- counts -------------------------------------------------------------------------------
+
+    @property
+    def orientations(self) -> int:
+        """Number of φ steps times mosaic domains, M."""
+        return len(self.rotations)
+
+    @property
+    def sources(self) -> int:
+        """Number of sources, S."""
+        return len(self.incident)
+
+    @property
+    def steps(self) -> int:
+        """What a pixel's sum is divided by: subpixels × sources × orientations (not layers)."""
+        return self.oversample**2 * self.sources * self.orientations
+
+    @property
+    def steps_per_pixel(self) -> int:
+        """Evaluations a pixel costs: layers × subpixels × sources × orientations."""
+        return self.layers * self.steps
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory that the arrays of the scene take."""
+        return sum(array.nbytes for _, array in self._arrays())
+
+    @cached_property
+    def rendered_pixels(self) -> int:
+        """Pixels inside the region of interest and not masked, over all shots and panels."""
+        shots, panels, slow, fast = self.shape
+        whole = (Tile(0, panel, 0, slow, 0, fast) for panel in range(panels))
+        return shots * sum(self.count_rendered(tile) for tile in whole)
+
+    # -- which pixels are rendered --------------------------------------------------------------
+
+    def rendered_mask(self, tile: Tile) -> NDArray[np.bool_] | None:
+        """Return which pixels of a tile are rendered [rows, cols], or None where all are."""
+        fast_min, fast_max, slow_min, slow_max = self.roi
+        inside = (
+            fast_min <= tile.fast_start
+            and tile.fast_stop <= fast_max + 1
+            and slow_min <= tile.slow_start
+            and tile.slow_stop <= slow_max + 1
+        )
+        if inside and self.mask is None:
+            return None
+        rows = slice(tile.slow_start, tile.slow_stop)
+        cols = slice(tile.fast_start, tile.fast_stop)
+        if self.mask is None:
+            rendered = np.ones((tile.rows, tile.cols), dtype=np.bool_)
+        else:
+            plane = self.mask if self.mask.ndim == 2 else self.mask[tile.panel]
+            rendered = np.array(plane[rows, cols], dtype=np.bool_)
+        if not inside:
+            slow = np.arange(tile.slow_start, tile.slow_stop)
+            fast = np.arange(tile.fast_start, tile.fast_stop)
+            rendered &= ((slow >= slow_min) & (slow <= slow_max))[:, None]
+            rendered &= (fast >= fast_min) & (fast <= fast_max)
+        return None if rendered.all() else rendered
+
+    def count_rendered(self, tile: Tile) -> int:
+        """Count the pixels of a tile that are rendered, without a mask of the whole tile's size."""
+        fast_min, fast_max, slow_min, slow_max = self.roi
+        slow_start, slow_stop = max(tile.slow_start, slow_min), min(tile.slow_stop, slow_max + 1)
+        fast_start, fast_stop = max(tile.fast_start, fast_min), min(tile.fast_stop, fast_max + 1)
+        if slow_start >= slow_stop or fast_start >= fast_stop:
+            return 0
+        if self.mask is None:
+            return (slow_stop - slow_start) * (fast_stop - fast_start)
+        plane = self.mask if self.mask.ndim == 2 else self.mask[tile.panel]
+        return int(np.count_nonzero(plane[slow_start:slow_stop, fast_start:fast_stop]))
+
+    # -- scale ----------------------------------------------------------------------------------
+
+    @property
+    def scale(self) -> float:
+        """Photons per unit of a pixel's sum: r_e²·Φ/steps."""
+        return THOMSON_RADIUS_SQUARED_M2 * self.fluence / self.steps
+
+    @property
+    def water_molecules(self) -> float:
+        """Squared forward scattering of the drop: 2.57²·x³·1e6·N_A/18 [electrons²]."""
+        return WATER_F**2 * self.water**3 * 1e6 * AVOGADRO / 18.0
+
+    def scale_factors(self) -> dict[str, float | int]:
+        """Return the factors between a pixel's sum and photons, for the summary."""
+        return {
+            "r_e_sqr_m2": THOMSON_RADIUS_SQUARED_M2,
+            "fluence_photons_per_m2": self.fluence,
+            "steps": self.steps,
+            "layers": self.layers,
+            "oversample": self.oversample,
+            "sources": self.sources,
+            "orientations": self.orientations,
+        }
+
+    def orientation_table(self, shot: int, *, first: bool = False) -> Array:
+        """Direct vectors of every orientation of a shot [M, 3 (a, b, c), 3] in metres."""
+        rotations = (
+            self.first_rotations if first and self.first_rotations is not None else self.rotations
+        )
+        table: Array = np.einsum("mij,vj->mvi", rotations, self.cells[shot])
+        return table
+
+    def tile_ranges(self, tile: Tile) -> dict[str, float]:
+        """Smallest and largest solid angle, polarization and capture factor over a tile."""
+        from tiledsim.reference.correction_ranges import tile_ranges
+
+        return tile_ranges(self, tile)
+
+    # -- identity and files ---------------------------------------------------------------------
+
+    def _scalars(self) -> dict[str, Any]:
+        return {
+            field.name: value
+            for field in fields(self)
+            if not isinstance(value := getattr(self, field.name), np.ndarray)
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of everything that determines the pixels."""
+        digest = hashlib.sha256(json.dumps(self._scalars(), sort_keys=True).encode())
+        for name, array in self._arrays():
+            digest.update(f"{name}{array.shape}{array.dtype.str}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def save(self, directory: Path) -> None:
+        """Write the scene below ``directory/<hash>/``; whole or not at all."""
+        target = directory / self.hash
+        if (target / "scene.json").exists():
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".scene-") as scratch:
+            made = Path(scratch) / "scene"
+            made.mkdir()
+            for name, array in self._arrays():
+                np.save(made / f"{name}.npy", array)
+            (made / "scene.json").write_text(json.dumps(self._scalars()))
+            try:
+                os.rename(made, target)
+            except OSError:
+                if not (target / "scene.json").exists():  # else another process was first
+                    raise
+
+    @classmethod
+    def load(cls, directory: Path, hash: str) -> "Scene":
+        """Read a scene back, its arrays mapped into memory.
+
+        Raises InputFileError where the files are missing, or are not those that the hash names.
+        """
+        source = directory / hash
+        try:
+            values = json.loads((source / "scene.json").read_text())
+            for path in source.glob("*.npy"):
+                values[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
+            for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi"):
+                values[name] = tuple(values[name])
+            scene = cls(**values)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputFileError(f"{source}: the scene cannot be read: {error}") from None
+        if scene.hash != hash:
+            raise InputFileError(f"{source}: the scene was changed: its hash is now {scene.hash}")
+        return scene

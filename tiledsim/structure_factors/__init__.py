@@ -1,0 +1,1 @@
+"""Tables of structure factors, from files to the P1 table of a scene."""

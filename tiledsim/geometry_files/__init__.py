@@ -1,0 +1,1 @@
+"""Geometry in the files of other programs, read and written."""

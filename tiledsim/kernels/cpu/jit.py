@@ -1,26 +1,62 @@
 """Numba's compiler as the CPU kernel uses it: cached on disk, without the GIL."""
 
+import hashlib
+import tempfile
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import types
 from numba.extending import intrinsic
+from platformdirs import user_cache_path
 
+_CONFIG: Any = numba.config  # its names are set when it is imported
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def jit(function: F) -> F:
     """Compile on first use, and keep the machine code for the processes that come later.
 
-    Sums are not reordered; only a·b + c may be fused.  Where no folder can hold the cache (an
-    installation that is read-only, without a home) each process compiles anew.
+    Sums are not reordered; only a·b + c may be fused.  Where no folder can hold the cache (a
+    machine without a home that can be written) each process compiles anew.
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    folder = cache_folder()
+    if folder is None:
+        return cast(F, numba.njit(**options)(function))
+    kept = _CONFIG.CACHE_DIR
+    _CONFIG.CACHE_DIR = str(folder)  # read while the function is decorated
     try:
         return cast(F, numba.njit(cache=True, **options)(function))
     except RuntimeError:  # "cannot cache function …: no locator available"
         return cast(F, numba.njit(**options)(function))
+    finally:
+        _CONFIG.CACHE_DIR = kept
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> Path | None:
+    """Return the folder of the compiled kernels, None where none can be written.
+
+    It stands outside the package, so that an installation may be read-only and leaves nothing
+    behind: in ``NUMBA_CACHE_DIR`` where that is set, else in the platform's cache folder.  Its name
+    is a hash of the kernels' sources: Numba itself notices a change of a function, not of those
+    that it calls in other files.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    base = _CONFIG.CACHE_DIR
+    root = Path(base) if base else user_cache_path("tiledsim") / "numba"
+    folder = root / f"tiledsim-{digest.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
 
 
 def _wide_vectors(typing_context: Any) -> Any:

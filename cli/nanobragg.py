@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -42,7 +43,10 @@ from tiledsim.cli.running import (
 )
 
 if TYPE_CHECKING:
+    from tiledsim.nanobragg.camera import Camera
     from tiledsim.nanobragg.command import NanobraggCommand
+    from tiledsim.nanobragg.outputs import Outputs
+    from tiledsim.scene import Scene
 
 
 def register(app: typer.Typer) -> None:
@@ -80,8 +84,9 @@ def nanobragg(
 ) -> None:
     """Run nanoBragg's command line, in tiles; c-parity unless --mode spec.
 
-    nanoBragg's flags have one dash, tiledsim's options two.  Writes the float image where
-    -floatfile says; without it and without --zarr, to floatimage.bin as nanoBragg does.
+    nanoBragg's flags have one dash, tiledsim's options two.  Writes nanoBragg's four images where
+    -floatfile, -intfile, -pgmfile and -noisefile say, or under its default names; with --zarr only
+    those that are named.  Prints what nanoBragg prints.
 
     \b
     Examples:
@@ -89,47 +94,52 @@ def nanobragg(
       tiledsim nanobragg -cell 70 80 90 75 85 95 -default_F 100 -N 5 --zarr image.zarr --mode spec
     """
     from tiledsim.errors import ExperimentError
-    from tiledsim.nanobragg.command import DEFAULT_FLOAT_FILE, parse_nanobragg
+    from tiledsim.nanobragg.camera import camera_of
+    from tiledsim.nanobragg.command import parse_nanobragg
+    from tiledsim.nanobragg.outputs import outputs_of
     from tiledsim.scene.build import build_scene
     from tiledsim.scheduler.cluster.remote import Tls
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
-    _refuse_later_outputs(command)
     if resume and zarr is None:
         raise ExperimentError("--resume continues a store; name it with --zarr")
-    for note in (*command.notes, *_without_effect(command)):
+    for note in command.notes:
         print(f"tiledsim: note: {note}", file=sys.stderr)
-    float_file = command.float_file
-    if float_file is None and zarr is None:
-        float_file = Path(DEFAULT_FLOAT_FILE)
-    _check_writable("-floatfile", float_file)
-    _check_writable("-dump", command.dump_file)
+    outputs = outputs_of(command, defaults=zarr is None)
     scene = build_scene(command.experiment)
-    if command.trace_pixel is not None:
-        from tiledsim.reference.trace import check_pixel
-
-        check_pixel(scene, 0, 0, *command.trace_pixel)
+    _check_pixels(command, scene)
+    camera = camera_of(command.experiment, command.sides_mm)
+    seed = int(time.time()) if command.noise_seed is None else command.noise_seed
+    quiet_progress = quiet or not command.progress
     if not quiet:
         announce(command.experiment, scene)
+        _print_report(command, scene, camera, seed if outputs.noise_file is not None else None)
     with ExitStack() as stack:
-        if zarr is None:
-            assert float_file is not None
-            store = str(stack.enter_context(_scratch_beside(float_file)) / "image.zarr")
-        else:
-            store = zarr
+        scratch = None
+        if outputs.files:
+            scratch = stack.enter_context(_scratch(outputs, store_kept=zarr is not None))
+        store = str(scratch / "image.zarr") if scratch is not None and zarr is None else zarr
+        assert store is not None  # without --zarr there is a float image at least
         summary = execute(
-            command.experiment, scene, store, quiet=quiet, workers=workers, threads=threads,
+            command.experiment, scene, store,
+            quiet=quiet_progress, workers=workers, threads=threads,
             gpus=gpus, cluster=cluster, cluster_config=cluster_config, scheduler=scheduler,
             scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key), tile=tile,
             backend=backend, dtype=dtype, overwrite=overwrite, resume=resume, report=report,
             time_limit_minutes=time_limit, fsync=zarr is not None,
         )  # fmt: skip
-        if float_file is not None:
+        if command.printout and not quiet:
+            _print_pixels(command, scene, camera)
+        if scratch is not None:
+            from tiledsim.nanobragg.outputs import write_outputs
             from tiledsim.scheduler.export.raw import write_raw
 
-            write_raw(store, float_file)
+            write_raw(store, scratch / "float.bin")
+            lines = write_outputs(scratch / "float.bin", outputs, command, scene, camera, seed)
+            if not quiet:
+                print("\n".join(lines))
     if command.dump_file is not None:
         _write_dump(command)
     if command.trace_pixel is not None:
@@ -139,60 +149,59 @@ def nanobragg(
     print(summary.text())
 
 
-def _refuse_later_outputs(command: "NanobraggCommand") -> None:
-    from tiledsim.errors import ExperimentError
+def _check_pixels(command: "NanobraggCommand", scene: "Scene") -> None:
+    from tiledsim.reference.trace import check_pixel
 
-    asked = {
-        "-intfile": command.int_file,
-        "-pgmfile": command.pgm_file,
-        "-noisefile": command.noise_file,
-    }
-    for flag, file in asked.items():
-        if file is not None:
-            raise ExperimentError(
-                f"{flag} {file}: tiledsim writes float images (-floatfile) and Zarr (--zarr) only; "
-                "leave it out"
-            )
+    if command.trace_pixel is not None:
+        check_pixel(scene, 0, 0, *command.trace_pixel)
+    if command.printout_pixel is not None:
+        fast, slow = command.printout_pixel
+        check_pixel(scene, 0, 0, slow, fast)
 
 
-def _without_effect(command: "NanobraggCommand") -> Iterator[str]:
-    """Say which flags serve what tiledsim does not write."""
-    given = {
-        "-scale": command.int_scale,
-        "-adc": command.adc_offset,
-        "-pgmscale": command.pgm_scale,
-        "-seed": command.noise_seed,
-    }
-    idle = [flag for flag, value in given.items() if value is not None]
-    if idle:
-        yield f"{', '.join(idle)}: of use to SMV, PGM and noise images only, which are not written"
-    if command.printout or command.printout_pixel is not None:
-        yield "-printout prints nothing here; -trace_pixel SLOW FAST shows all there is of a pixel"
+def _print_report(
+    command: "NanobraggCommand", scene: "Scene", camera: "Camera", noise_seed: int | None
+) -> None:
+    from tiledsim.nanobragg.report import report
+
+    lines = report(
+        command.experiment, scene, camera, noise_seed=noise_seed,
+        interpolation=command.interpolation, stol_file=command.stol_file,
+    )  # fmt: skip
+    print("\n".join(lines), flush=True)
 
 
-def _check_writable(flag: str, file: Path | None) -> None:
-    from tiledsim.errors import StoreError
+def _print_pixels(command: "NanobraggCommand", scene: "Scene", camera: "Camera") -> None:
+    from tiledsim.nanobragg.printout import printout
 
-    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-        raise StoreError(f"{flag} {file}: cannot be written; its folder must exist")
+    for line in printout(scene, camera.wavelength, command.printout_pixel):
+        print(line)
 
 
 @contextmanager
-def _scratch_beside(file: Path) -> Iterator[Path]:
-    """Give a folder on the disk where ``file`` will be; an unfinished run does not survive it."""
+def _scratch(outputs: "Outputs", *, store_kept: bool) -> Iterator[Path]:
+    """Give a folder on the disk where the float image will be, which does not outlive the run."""
     from tiledsim.errors import RunError, StoreError
+    from tiledsim.nanobragg.files import is_device
 
     kept = "nothing is kept of a run without --zarr"
+    beside = [file.resolve().parent for file in outputs.files if not is_device(file.resolve())]
     try:
-        scratch = tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".tiledsim-")
+        scratch = tempfile.TemporaryDirectory(
+            dir=beside[0] if beside else None, prefix=".tiledsim-"
+        )
     except OSError as error:
-        raise StoreError(f"{file}: its folder cannot be written: {error.strerror}") from None
+        raise StoreError(f"{beside[0]}: cannot be written: {error.strerror}") from None
     with scratch as folder:
         try:
             yield Path(folder)
         except RunStoppedError as stop:
+            if store_kept:
+                raise
             raise RunStoppedError(f"stopped; {kept}", stop.status) from None
         except RunError as error:
+            if store_kept:
+                raise
             raise RunError(f"{error}; but {kept}") from None
 
 

@@ -61,7 +61,8 @@ def test_nanobragg_through_the_installed_command(name: str, tmp_path: Path) -> N
         pytest.skip("tiledsim is not installed beside this Python")
     out = tmp_path / "img.bin"
     subprocess.run(
-        [script, "nanobragg", *case.argv, "-floatfile", out], cwd=case.inputs, check=True,
+        [script, "nanobragg", *case.argv, "-floatfile", out, "-intfile", "/dev/null", "-nopgm",
+         "-nonoise"], cwd=case.inputs, check=True,
         capture_output=True,
     )  # fmt: skip
     golden = case.image()
@@ -140,8 +141,10 @@ def test_bad_options_leave_nothing(
     ("flags", "named"),
     [
         (["-lamda", "1"], "-lambda"),
-        (["-pgmfile", "x.pgm"], "-pgmfile"),
-        (["-noisefile", "x.img"], "-noisefile"),
+        (["-pgmfile", "nowhere/x.pgm"], "nowhere/x.pgm: cannot be written; its folder must exist"),
+        (["-noisefile", "same.img", "-intfile", "same.img"], "names the same file"),
+        (["-intfile", "/"], "-intfile /: cannot be written"),
+        (["-printout_pixel", "20", "0"], "20"),
         (["-floatfile", "nowhere/img.bin"], "folder must exist"),
         (["-hkl", "P1.hkl", "-dump", "nowhere/F.bin"], "folder must exist"),
         (["--resume"], "--zarr"),
@@ -162,10 +165,10 @@ def test_a_heavy_automatic_oversampling_is_announced(tmp_path: Path) -> None:
     assert "oversampling" in tiledsim("plan", path).stderr
 
 
-def test_flags_of_images_that_are_not_written_are_noted(tmp_path: Path) -> None:
+def test_every_image_has_nanobraggs_default_name(tmp_path: Path) -> None:
     flags = ["-cell", "70", "-default_F", "1", "-N", "5", "-detpixels", "8", "-oversample", "1"]
-    done = tiledsim("nanobragg", *flags, "-seed", "7", "-adc", "5", "-printout", cwd=tmp_path)
+    done = tiledsim("nanobragg", *flags, "-seed", "7", "-adc", "5", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "note: -adc, -seed: of use to SMV, PGM and noise images only" in done.stderr
-    assert "note: -printout prints nothing" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["floatimage.bin"]
+    names = ["floatimage.bin", "image.pgm", "intimage.img", "noiseimage.img"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert "\n  seed: -7\n" in done.stdout

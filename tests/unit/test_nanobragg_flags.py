@@ -205,20 +205,52 @@ def test_file_names_are_relative_to_the_folder(tmp_path: Path) -> None:
     assert command.float_file == tmp_path / "a" / "f.bin"
 
 
-def test_a_dump_is_read_where_there_is_no_hkl_file(tmp_path: Path) -> None:
+def test_a_dump_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "Fdump.bin").write_bytes(b"")
     (tmp_path / "other.bin").write_bytes(b"")
     cell = ["-cell", "70"]
-    for extra, name in (([], "Fdump.bin"), (["-dump", "other.bin"], "other.bin")):
-        command = parse_nanobragg([*cell, *extra], base=tmp_path)
-        assert command.experiment.structure_factors.fdump_file == tmp_path / name
-        assert name in command.notes[0]
-    # what merely lies in the folder is not read in the mode spec
-    with pytest.raises(ExperimentError, match="no structure factors"):
-        parse_nanobragg(cell, "spec", tmp_path)
+    command = parse_nanobragg([*cell, "-dump", "other.bin"], base=tmp_path)
+    assert command.experiment.structure_factors.fdump_file == tmp_path / "other.bin"
+    assert "other.bin" in command.notes[0]
+    # what merely lies in the folder is not read, and somebody who relied on that is told
+    for mode in ("spec", "c-parity"):
+        with pytest.raises(ExperimentError, match=r"-dump Fdump\.bin for the one that is here"):
+            parse_nanobragg(cell, mode, tmp_path)
+    command = parse_nanobragg([*cell, "-default_F", "1"], base=tmp_path)
+    assert command.experiment.structure_factors.fdump_file is None
+    assert "-dump Fdump.bin asks for it" in command.notes[0]
     command = parse_nanobragg([*cell, "-hkl", "P1.hkl", "-dump", "new.bin"], base=tmp_path)
     assert command.experiment.structure_factors.fdump_file is None
     assert command.dump_file == tmp_path / "new.bin"
+
+
+@pytest.mark.parametrize("flag", ["-stol", "-4stol", "-Q"])
+def test_a_table_that_changes_nothing_must_be_there(flag: str, tmp_path: Path) -> None:
+    """nanoBragg reads it, stops where it is missing, and uses it for nothing."""
+    with pytest.raises(ExperimentError, match=f"{flag} .*no such file"):
+        parse_nanobragg(shlex.split(f"{SCATTERER} {flag} a.stol"), base=tmp_path)
+    (tmp_path / "a.stol").write_text("0 1\n")
+    command = parse_nanobragg(shlex.split(f"{SCATTERER} {flag} a.stol"), base=tmp_path)
+    assert command.stol_file == tmp_path / "a.stol"
+    assert f"{flag} has no effect" in command.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "nonoise", "nopgm", "printout"),
+    [
+        ("-nonoise -noisefile n.img", False, False, False),
+        ("-noisefile n.img -nonoise", True, False, False),
+        ("-nopgm -pgmfile p.pgm", False, False, False),
+        ("-nopgm -pgmscale 2", False, False, False),
+        ("-pgmscale 2 -nopgm", False, True, False),
+        ("-printout_pixel 3 4", False, False, True),
+    ],
+)
+def test_naming_an_image_asks_for_it(
+    flags: str, nonoise: bool, nopgm: bool, printout: bool
+) -> None:
+    command = parse_nanobragg(shlex.split(SCATTERER + flags))
+    assert (command.nonoise, command.nopgm, command.printout) == (nonoise, nopgm, printout)
 
 
 def test_outputs_asked_for_are_reported() -> None:
@@ -246,7 +278,7 @@ def test_outputs_asked_for_are_reported() -> None:
     ("flags", "said"),
     [
         ("-coherent", "-coherent has no effect"),
-        ("-stol a.stol", "-stol has no effect"),
+        ("-density 1.2", "-density has no effect"),
         ("-fdet_vector 1 0 0 -mosflm", "-mosflm after -fdet_vector replaces it"),
         ("-pivot sample", "quirk pivot_override"),
         ("-misset 1 2 3 -misset_seed 5", "-misset_seed stands after -misset"),

@@ -41,3 +41,11 @@ def parse_smv_header(path: Path, content: bytes) -> dict[str, str]:
         header.pop(keyword, None)  # the last of several counts, and stands last
         header[keyword] = value.strip()
     return header
+
+
+def smv_block(lines: str) -> bytes:
+    """Return a header as its bytes: ``lines`` in braces, a form feed, blanks up to 512 bytes.
+
+    ``lines`` must begin with HEADER_BYTES=512; and end with a line break.  Longer text is not cut.
+    """
+    return ("{\n" + lines + "}\f").encode("ascii").ljust(_SHORTEST)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from tiledsim.errors import ExperimentError
+from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Experiment
 from tiledsim.experiment.part import Pivot
 from tiledsim.experiment.validation import explain
@@ -60,6 +60,12 @@ class NanobraggCommand:
     printout_pixel: tuple[int, int] | None = None
     """The pixel (fast, slow) to print."""
     progress: bool = True
+    stol_file: Path | None = None
+    """A table of an amorphous material; it is looked for and changes nothing."""
+    sides_mm: tuple[float, float] | None = None
+    """Sides of the detector (fast, slow) as given, where they are not whole pixels."""
+    interpolation: bool | None = None
+    """What nanoBragg chose before it knew the crystal's size; None where nothing was chosen so."""
     notes: tuple[str, ...] = ()
     """What a person should know about how the flags were taken, a line each."""
 
@@ -164,6 +170,11 @@ class _Reading:
         self._convention()
         self._size()
         self._structure_factors()
+        table: Path | None = self.values.get("stol_file")
+        if table is not None and not table.is_file():
+            raise InputFileError(
+                f"{self.typed['stol_file']} {table}: no such file; it changes nothing, leave it out"
+            )
         if self.parity:
             self._as_nanobragg()
         if self.values.get("beam.wavelength_A") is self.values.get("beam.energy_eV") is None:
@@ -225,6 +236,7 @@ class _Reading:
             sides.append(side)
         self.put("detector.size_px", tuple(size), "-detpixels")
         if any(abs(side - pixel * n) > 1e-9 * pixel for side, n in zip(sides, size, strict=True)):
+            self.values["sides_mm"] = tuple(sides)
             self._broken_sides(pixel, sides, size)
         if "roi" in self.values:
             self.put("detector.roi", _roi(self.values["roi"], self.typed["roi"], size), "-roi")
@@ -254,18 +266,24 @@ class _Reading:
         self.values["detector.beam_y_mm"] = self.values.get("detector.beam_y_mm", centre[1]) + shift
 
     def _structure_factors(self) -> None:
-        """Read an Fdump where there is no hkl file and it exists, as nanoBragg does."""
+        """Read the Fdump that is named where there is no hkl file; say which one is passed over."""
         dump: Path | None = self.values.get("dump")
         if "structure_factors.hkl_file" in self.values:
             self.values["dump_file"] = dump
             return
-        if dump is None and self.parity:
-            dump = self.base / DEFAULT_DUMP_FILE
+        forgotten = self.base / DEFAULT_DUMP_FILE
+        if dump is None and self.parity and forgotten.exists():
+            self.notes.append(
+                f"{forgotten.name} is here and is not read, as nanoBragg would without -hkl; "
+                f"-dump {forgotten.name} asks for it"
+            )
         if dump is not None and dump.exists():
             self.put("structure_factors.fdump_file", dump, "-dump")
             self.notes.append(f"structure factors are read from {dump}, for want of -hkl")
         elif self.values.get("structure_factors.default_F", 0.0) == 0.0:
-            also = f" ({dump} does not exist)" if dump and "dump" in self.values else ""
+            also = f" ({dump} does not exist)" if dump else ""
+            if not dump and forgotten.exists():
+                also = f" (-dump {forgotten.name} for the one that is here)"
             raise ExperimentError(
                 f"no structure factors: give -hkl FILE, -dump FILE{also} or -default_F above 0"
             )
@@ -290,6 +308,7 @@ class _Reading:
             # nanoBragg decides on interpolation before it turns the size into cells.
             cells = [self.values.get(f"crystal.cells[{i}]", 1) for i in range(3)]
             self.put("structure_factors.interpolate", min(cells) <= 2, "-xtalsize")
+            self.values["interpolation"] = min(cells) <= 2
 
     def command(self, fixed: Mapping[str, Any]) -> NanobraggCommand:
         """Make the experiment, or raise ExperimentError that names the flag."""

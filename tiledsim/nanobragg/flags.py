@@ -78,8 +78,8 @@ def _vector(name: str, *keys: str) -> Flag:
     return Flag((name,), "number", 3, 3, keys=keys, sets={"detector.convention": "custom"})
 
 
-def _file(*names: str, key: str) -> Flag:
-    return Flag(names, "file", keys=(key,))
+def _file(*names: str, key: str, **sets: Any) -> Flag:
+    return Flag(names, "file", keys=(key,), sets=sets)
 
 
 def _switch(*names: str, **sets: Any) -> Flag:
@@ -207,24 +207,32 @@ FLAGS: Final[tuple[Flag, ...]] = (
     # what is written and said
     _file("-floatfile", "-floatimage", key="float_file"),
     _file("-intfile", "-intimage", key="int_file"),
-    _file("-pgmfile", "-pgmimage", key="pgm_file"),
-    _file("-noisefile", "-noiseimage", key="noise_file"),
+    _file("-pgmfile", "-pgmimage", key="pgm_file", nopgm=False),
+    _file("-noisefile", "-noiseimage", key="noise_file", nonoise=False),
     _number("-scale", keys=("int_scale",)),
     _number("-adc", keys=("adc_offset",)),
-    _number("-pgmscale", keys=("pgm_scale",)),
+    _number("-pgmscale", keys=("pgm_scale",), sets={"nopgm": False}),
     _seed("-seed", "noise_seed"),
     _switch("-nonoise", nonoise=True),
     _switch("-nopgm", nopgm=True),
     _switch("-progress", progress=True),
     _switch("-noprogress", progress=False),
     _switch("-printout", printout=True),
-    Flag(("-printout_pixel",), "whole number", 2, 2, keys=("printout_pixel",), minimum=0),
+    Flag(
+        ("-printout_pixel",),
+        "whole number",
+        2,
+        2,
+        keys=("printout_pixel",),
+        minimum=0,
+        sets={"printout": True},
+    ),
     Flag(("-trace_pixel",), "whole number", 2, 2, keys=("trace_pixel",), minimum=0),
     # read by nanoBragg and then used for nothing
     _idle("-coherent"),
-    _idle("-stol$", takes="file"),
-    _idle("-4stol$", takes="file"),
-    _idle("-Q$", takes="file"),
+    _idle("-stol$", takes="file", keys=("stol_file",)),
+    _idle("-4stol$", takes="file", keys=("stol_file",)),
+    _idle("-Q$", takes="file", keys=("stol_file",)),
     _idle("-stolout", takes="file"),
     _idle("-density", "-sample_den", takes="number"),
     _idle("-MW$", "-molec", takes="number"),

@@ -208,7 +208,7 @@ def _pivot(detector: Detector, frame: Frame, quirks: frozenset[Quirk]) -> Pivot:
     return "beam" if all(value is None for value in near) else "sample"
 
 
-def _middle(detector: Detector) -> tuple[float, float]:
+def middle(detector: Detector) -> tuple[float, float]:
     """Return the near point (fast, slow) that needs no beam centre: ORGX, ORGY or the middle."""
     p = detector.pixel_mm / MM
     fast, slow = detector.size_px
@@ -217,11 +217,11 @@ def _middle(detector: Detector) -> tuple[float, float]:
     return near_f, near_s
 
 
-def _given_beam(detector: Detector) -> tuple[float, float]:
+def given_beam(detector: Detector) -> tuple[float, float]:
     """Xbeam, Ybeam [m], with the defaults of the convention."""
     p = detector.pixel_mm / MM
     size_f, size_s = (p * n for n in detector.size_px)
-    x, y = _middle(detector)
+    x, y = middle(detector)
     if detector.near_x_mm is not None:
         x = detector.near_x_mm / MM
     if detector.near_y_mm is not None:
@@ -240,7 +240,7 @@ def _given_beam(detector: Detector) -> tuple[float, float]:
 def _beam_centre(detector: Detector) -> tuple[float, float]:
     """Fbeam, Sbeam [m]: the direct beam along fast and slow from the outer corner of pixel 0,0."""
     p = detector.pixel_mm / MM
-    x, y = _given_beam(detector)
+    x, y = given_beam(detector)
     if detector.convention == "mosflm":
         return y + 0.5 * p, x + 0.5 * p
     if detector.convention == "denzo":
@@ -258,8 +258,8 @@ def _near_point(
 ) -> tuple[float, float]:
     """Fclose, Sclose [m] for the sample pivot, from what the user gave, in order of precedence."""
     if detector.convention == "custom" and "beam_centre_ignored" in quirks:
-        return _given_beam(detector)
-    near = list(_middle(detector))
+        return given_beam(detector)
+    near = list(middle(detector))
     heard = detector.beam_x_mm is not None or detector.beam_y_mm is not None
     orgs = (detector.org_x_px, detector.org_y_px)
     nears = (detector.near_x_mm, detector.near_y_mm)

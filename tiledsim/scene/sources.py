@@ -90,11 +90,10 @@ def _every_pair(rays: Array, wavelength: Array, weight: Array) -> tuple[Array, A
     )
 
 
-def _divergent_rays(beam: Beam, direction: Array, polarization_axis: Array) -> Array:
-    """Unit vectors [n, 3] of the rays, horizontal angle outermost."""
+def divergence_angles(beam: Beam) -> list[tuple[float, float]]:
+    """Return the angles (horizontal, vertical) [rad] of the rays, horizontal outermost."""
     h, v = divergence_steps(beam)
-    vertical = unit(np.cross(direction, polarization_axis))
-    rays = []
+    angles = []
     for i in range(h.points):
         for j in range(v.points):
             hdiv = h.step * i - h.extent / 2.0
@@ -104,15 +103,40 @@ def _divergent_rays(beam: Beam, direction: Array, polarization_axis: Array) -> A
                 radius += (vdiv**2 - v.step**2 / 4.0 * (1 - v.points % 2)) / v.extent**2
                 if 4.0 * radius > 1.1:
                     continue
-            turned = axis_rotation(vertical, hdiv) @ axis_rotation(polarization_axis, vdiv)
-            rays.append(turned @ direction)
+            angles.append((hdiv, vdiv))
+    return angles
+
+
+def _divergent_rays(beam: Beam, direction: Array, polarization_axis: Array) -> Array:
+    """Unit vectors [n, 3] of the rays, horizontal angle outermost."""
+    vertical = unit(np.cross(direction, polarization_axis))
+    rays = [
+        axis_rotation(vertical, hdiv) @ axis_rotation(polarization_axis, vdiv) @ direction
+        for hdiv, vdiv in divergence_angles(beam)
+    ]
     if not rays:
         raise ExperimentError("round divergence drops every ray; set beam.round_divergence = false")
     return unit(np.array(rays))
 
 
+def source_table(beam: Beam, direction: Array, polarization_axis: Array) -> Array:
+    """Return the sources as nanoBragg lists them: x y z [m], weight, wavelength [m], [S, 5].
+
+    Those of a file are as they stand there, those of a grid 10 m away with weights of sum 1.
+    """
+    if beam.source_file is not None:
+        return _read_table(beam, direction)
+    sources = build_sources(beam, direction, polarization_axis, frozenset())
+    return np.column_stack([-10.0 * sources.incident, sources.weight, sources.wavelength])
+
+
 def _from_file(beam: Beam, direction: Array) -> tuple[Array, Array, Array]:
-    """Read x y z weight λ[m] per line; what is missing at the end of a line has its default."""
+    table = _read_table(beam, direction)
+    return -unit(table[:, :3]), table[:, 4], table[:, 3]
+
+
+def _read_table(beam: Beam, direction: Array) -> Array:
+    """Read x y z weight λ[m] per line [S, 5]; what a line lacks at its end has its default."""
     path = beam.source_file
     assert path is not None
     default = [*(-10.0 * direction), 1.0, beam.central_wavelength_A / ANGSTROM]
@@ -135,7 +159,7 @@ def _from_file(beam: Beam, direction: Array) -> tuple[Array, Array, Array]:
             raise InputFileError(f"{path}: source {int(wrong.argmax()) + 1} has {what}")
     if not table[:, 3].sum() > 0:
         raise InputFileError(f"{path}: the weights sum to 0; at least one must be > 0")
-    return -unit(table[:, :3]), table[:, 4], table[:, 3]
+    return table
 
 
 def _numbers(path: Path, number: int, line: str) -> list[float]:

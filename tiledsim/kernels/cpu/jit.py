@@ -22,7 +22,19 @@ def jit(function: F) -> F:
     Sums are not reordered; only a·b + c may be fused.  Where no folder can hold the cache (a
     machine without a home that can be written) each process compiles anew.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    return _compiled(function, {"contract"})
+
+
+def exact_jit(function: F) -> F:
+    """Compile as :func:`jit` does, every operation rounded as it is written; nothing is fused.
+
+    For what must follow another program to the last bit.
+    """
+    return _compiled(function, False)
+
+
+def _compiled(function: F, fastmath: set[str] | bool) -> F:
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     folder = cache_folder()
     if folder is None:
         return cast(F, numba.njit(**options)(function))

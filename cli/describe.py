@@ -9,7 +9,7 @@ import typer
 from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
 
 if TYPE_CHECKING:
-    from tiledsim.description import Fact, Value
+    from tiledsim.fact import Fact, Value
 
 
 def register(app: typer.Typer) -> None:

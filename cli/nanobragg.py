@@ -206,7 +206,8 @@ def _scratch(outputs: "Outputs", *, store_kept: bool) -> Iterator[Path]:
 
 
 def _write_dump(command: "NanobraggCommand") -> None:
-    from tiledsim.structure_factors.table import load_structure_factors, write_fdump
+    from tiledsim.structure_factors.fdump import write_fdump
+    from tiledsim.structure_factors.load import load_structure_factors
 
     assert command.dump_file is not None
     write_fdump(command.dump_file, load_structure_factors(command.experiment.structure_factors))

@@ -4,41 +4,28 @@ The numbers are those of the scene, that is of what a run will render.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from tiledsim.experiment import Experiment
+from tiledsim.fact import Description, Fact
+from tiledsim.reflection_facts import factor_notes, reflection_facts
 from tiledsim.scene import Scene
-from tiledsim.scene.build import recommended_oversampling
+from tiledsim.scene.build import recommended_oversampling, with_cell
 from tiledsim.scene.geometry import Geometry, detector_geometry
 from tiledsim.scene.lattice import Lattice, build_lattice, cell_of
+from tiledsim.scene.resolution import corner_resolution_A, edge_resolution_A
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
 from tiledsim.vectors import Array
 
 HEAVY_OVERSAMPLING: Final = 20
 """An oversampling chosen automatically above this is announced with its cost."""
 
-Value = str | float | int | list[float] | list[int]
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One value with its unit and, where it was chosen rather than given, why."""
-
-    name: str
-    value: Value
-    unit: str = ""
-    why: str = ""
-
-
-Description = dict[str, list[Fact]]
-"""Facts by section."""
-
 
 def describe(experiment: Experiment, scene: Scene) -> Description:
     """Return the facts of an experiment; ``scene`` is its scene."""
+    experiment = with_cell(experiment)
     quirks = experiment.active_quirks
     geometry = detector_geometry(
         experiment.detector, experiment.beam, experiment.rotation.axis, quirks
@@ -49,12 +36,12 @@ def describe(experiment: Experiment, scene: Scene) -> Description:
         "beam": _beam(experiment, scene),
         "crystal": _crystal(experiment, scene, lattice),
         "orientations": _orientations(experiment, scene),
-        "structure factors": _structure_factors(experiment, scene),
+        "structure factors": reflection_facts(experiment, scene, geometry, lattice),
         "detector": _detector(experiment, scene, geometry),
     }
     for panel in range(len(geometry.origin)):
         name = "panel" if len(geometry.origin) == 1 else f"panel {panel}"
-        sections[name] = _panel(scene, geometry, panel)
+        sections[name] = _panel(experiment, scene, geometry, panel)
     sections["sampling"] = _sampling(experiment, scene, lattice, geometry)
     if experiment.title:
         sections["experiment"].insert(0, Fact("title", experiment.title))
@@ -63,13 +50,14 @@ def describe(experiment: Experiment, scene: Scene) -> Description:
 
 def announcements(experiment: Experiment, scene: Scene) -> list[str]:
     """Return what a person should know before a run starts, a line each."""
+    lines = factor_notes(experiment, scene)
     if experiment.sampling.oversample == "auto" and scene.oversample > HEAVY_OVERSAMPLING:
-        return [
+        lines.append(
             f"the crystal's size asks for {scene.oversample}-fold oversampling (chosen "
             f"automatically): {scene.oversample**2:,} subpixels, {scene.steps_per_pixel:,} steps a "
             "pixel; sampling.oversample (-oversample) sets another"
-        ]
-    return []
+        )
+    return lines
 
 
 def _beam(experiment: Experiment, scene: Scene) -> list[Fact]:
@@ -151,27 +139,6 @@ def _orientations(experiment: Experiment, scene: Scene) -> list[Fact]:
     ]
 
 
-def _structure_factors(experiment: Experiment, scene: Scene) -> list[Fact]:
-    factors = experiment.structure_factors
-    facts = [Fact("default F", scene.default_F, "electrons", "outside the table")]
-    if scene.uniform_F:
-        return [*facts, Fact("table", "none", "", "every reflection has the default")]
-    size = [n - 2 for n in scene.F_table.shape]
-    high = [low + n - 1 for low, n in zip(scene.hkl_lowest, size, strict=True)]
-    limits = ", ".join(
-        f"{name} {low} to {top}"
-        for name, low, top in zip("hkl", scene.hkl_lowest, high, strict=True)
-    )
-    why = "as asked for"
-    if factors.interpolate == "auto":
-        why = "a crystal of 2 cells or fewer" if scene.interpolate else "3 cells or more"
-    return [
-        *facts,
-        Fact("table", limits, "", f"from {factors.hkl_file or factors.fdump_file}"),
-        Fact("interpolation", "tricubic" if scene.interpolate else "none", "", why),
-    ]
-
-
 def _detector(experiment: Experiment, scene: Scene, geometry: Geometry) -> list[Fact]:
     detector = experiment.detector
     _, panels, slow, fast = scene.shape
@@ -216,7 +183,10 @@ def _pivot_reason(experiment: Experiment, geometry: Geometry) -> str:
     return f"that of the convention{asked}"
 
 
-def _panel(scene: Scene, geometry: Geometry, panel: int) -> list[Fact]:
+def _panel(experiment: Experiment, scene: Scene, geometry: Geometry, panel: int) -> list[Fact]:
+    detector, shortest = experiment.detector, float(scene.wavelength.min())
+    corner = corner_resolution_A(geometry, detector, shortest, panel)
+    edge = edge_resolution_A(geometry, detector, shortest, panel)
     pixel = scene.pixel_size
     beam_f, beam_s = geometry.beam_centre[panel]
     near_f, near_s = geometry.near_point[panel]
@@ -236,24 +206,10 @@ def _panel(scene: Scene, geometry: Geometry, panel: int) -> list[Fact]:
         ]
     facts += [
         Fact("ORGX, ORGY", [near_f / pixel + 0.5, near_s / pixel + 0.5], "px", "nearest point"),
-        Fact("resolution", _resolution(scene, geometry, panel), "Å", "finest, at a corner"),
+        Fact("resolution", corner, "Å", "finest, at a corner"),
+        Fact("resolution at edge", edge, "Å", "where an edge is nearest to the beam"),
     ]
     return facts
-
-
-def _resolution(scene: Scene, geometry: Geometry, panel: int) -> float:
-    """Return the smallest d-spacing [Å] at the corners of a panel."""
-    _, _, slow, fast = scene.shape
-    corners = [
-        geometry.origin[panel]
-        + f * scene.pixel_size * geometry.fast[panel]
-        + s * scene.pixel_size * geometry.slow[panel]
-        for f in (0, fast)
-        for s in (0, slow)
-    ]
-    directions = np.array(corners) / np.linalg.norm(corners, axis=1)[:, None]
-    chord = float(np.linalg.norm(directions - scene.beam, axis=1).max())
-    return float(scene.wavelength.min()) * ANGSTROM / chord if chord > 0 else math.inf
 
 
 def _sampling(

@@ -22,6 +22,7 @@ class Crystal(Part):
 
     cell_A_deg: tuple[Positive, Positive, Positive, Positive, Positive, Positive] | None = None
     mosflm_matrix_file: Path | None = None
+    space_group: str | None = None
     misset_deg: Vector | Literal["random"] | None = None
     misset_seed: int = 1
     cells: tuple[int, int, int] = (1, 1, 1)
@@ -31,9 +32,7 @@ class Crystal(Part):
     mosaic: Mosaic = Mosaic()
 
     @model_validator(mode="after")
-    def _has_a_cell(self) -> Self:
-        if self.cell_A_deg is None and self.mosflm_matrix_file is None:
-            raise ValueError("no unit cell: give cell_A_deg or mosflm_matrix_file")
+    def _has_cells(self) -> Self:
         if any(n < 1 for n in self.cells):
             raise ValueError(f"cells = {list(self.cells)}: each must be at least 1")
         return self

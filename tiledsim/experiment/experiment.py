@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment.background import Background
@@ -26,13 +26,24 @@ class Experiment(Part):
     mode: Mode = "spec"
     quirks: tuple[Quirk, ...] | None = None
     beam: Beam
-    crystal: Crystal
+    crystal: Crystal = Crystal()
     structure_factors: StructureFactors
     detector: Detector = Detector()
     rotation: Rotation = Rotation()
     sampling: Sampling = Sampling()
     background: Background = Background()
     shots: Shots = Shots()
+
+    @model_validator(mode="after")
+    def _has_a_cell(self) -> Self:
+        crystal = self.crystal
+        given = crystal.cell_A_deg is not None or crystal.mosflm_matrix_file is not None
+        if not given and self.structure_factors.file is None:
+            raise ValueError(
+                "[crystal] no unit cell: give cell_A_deg or mosflm_matrix_file, or "
+                "structure_factors.file of a kind that has one"
+            )
+        return self
 
     @property
     def active_quirks(self) -> frozenset[Quirk]:

@@ -15,8 +15,8 @@ from tiledsim.experiment.validation import explain
 def parse_experiment(text: str, base: Path) -> dict[str, Any]:
     """Return the keys and values of an experiment's TOML.
 
-    Keys that end in ``_file`` name files; relative names are taken from the folder ``base`` and
-    made absolute.  Raises ExperimentError, with the line, for what is not TOML.
+    ``file`` and keys that end in ``_file`` name files; relative names are taken from the folder
+    ``base`` and made absolute.  Raises ExperimentError, with the line, for what is not TOML.
     """
     try:
         fields = tomllib.loads(text)
@@ -29,7 +29,7 @@ def parse_experiment(text: str, base: Path) -> dict[str, Any]:
 def _resolve_files(value: Any, base: Path) -> None:
     if isinstance(value, dict):
         for key, entry in value.items():
-            if key.endswith("_file") and isinstance(entry, str):
+            if (key == "file" or key.endswith("_file")) and isinstance(entry, str):
                 value[key] = base / Path(entry).expanduser()
             else:
                 _resolve_files(entry, base)

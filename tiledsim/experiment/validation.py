@@ -138,6 +138,8 @@ def allowed(annotation: Any) -> str:
         return " or ".join(allowed(part) for part in arguments if part is not type(None))
     if origin is Literal:
         return _either([_shown(value) for value in arguments])
+    if origin is dict:
+        return f"a table with, for each name, {allowed(arguments[1])}"
     if origin is tuple:
         return _list_of(arguments)
     if annotation is bool:

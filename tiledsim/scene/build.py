@@ -22,10 +22,12 @@ from tiledsim.scene.lattice import (
     size_in_cells,
 )
 from tiledsim.scene.random import uniform_rotations
+from tiledsim.scene.resolution import detector_dmin_A
 from tiledsim.scene.sources import build_sources
 from tiledsim.scene.sweeps import Steps, complete
-from tiledsim.structure_factors.table import FTable, load_structure_factors
-from tiledsim.units import ANGSTROM, MM, UM
+from tiledsim.structure_factors.load import Conditions, file_cell, load_structure_factors
+from tiledsim.structure_factors.table import FTable
+from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
 from tiledsim.vectors import Array, xyz_rotation
 
 
@@ -34,6 +36,7 @@ def build_scene(experiment: Experiment) -> Scene:
 
     Raises ExperimentError or InputFileError for what cannot be simulated.
     """
+    experiment = with_cell(experiment)
     quirks = experiment.active_quirks
     beam, crystal, detector = experiment.beam, experiment.crystal, experiment.detector
     geometry = detector_geometry(detector, beam, experiment.rotation.axis, quirks)
@@ -43,7 +46,7 @@ def build_scene(experiment: Experiment) -> Scene:
     phi = phi_angles(experiment.rotation)
     domains = mosaic_rotations(crystal.mosaic, quirks)
     rotations = orientation_rotations(phi, geometry.spindle, domains, quirks)
-    factors = load_structure_factors(experiment.structure_factors)
+    factors = experiment_factors(experiment, geometry, lattice, float(sources.wavelength.min()))
     cells, reciprocal = shot_cells(experiment.shots, lattice)
     sensor, attenuation = sensor_layers(detector.sensor)
     fast, slow = detector.size_px
@@ -110,6 +113,40 @@ def build_scene(experiment: Experiment) -> Scene:
     if scene.interpolate and "interpolation_off" in quirks:
         scene = replace(scene, interpolation_stop=find_interpolation_stops(scene))
     return scene
+
+
+def with_cell(experiment: Experiment) -> Experiment:
+    """Return an experiment whose crystal has a cell: where none is given, that of the F file.
+
+    Raises InputFileError where that file cannot be read, ExperimentError where it states no cell.
+    """
+    crystal = experiment.crystal
+    if crystal.cell_A_deg is not None or crystal.mosflm_matrix_file is not None:
+        return experiment
+    found = file_cell(experiment.structure_factors)
+    if found is None:
+        raise ExperimentError(
+            f"[crystal] no unit cell, and {experiment.structure_factors.file} states none: give "
+            "cell_A_deg or mosflm_matrix_file"
+        )
+    return experiment.replace(crystal=crystal.model_copy(update={"cell_A_deg": found[0]}))
+
+
+def experiment_factors(
+    experiment: Experiment, geometry: Geometry, lattice: Lattice, shortest_wavelength_m: float
+) -> FTable:
+    """Read the structure factors of an experiment, to the resolution of its detector.
+
+    Raises ExperimentError or InputFileError as :func:`load_structure_factors`.
+    """
+    dmin = detector_dmin_A(geometry, experiment.detector, shortest_wavelength_m, lattice.reciprocal)
+    conditions = Conditions(
+        cell_A_deg=lattice.cell,
+        space_group=experiment.crystal.space_group,
+        dmin_A=max(dmin, experiment.sampling.dmin_A),
+        energy_eV=HC_EV_A / experiment.beam.central_wavelength_A,
+    )
+    return load_structure_factors(experiment.structure_factors, conditions)
 
 
 def correction(per_subpixel: bool, quirks: frozenset[Quirk]) -> Correction:

@@ -132,7 +132,7 @@ def build_lattice(crystal: Crystal, wavelength_A: float, quirks: frozenset[Quirk
             )
         reciprocal = read_mosflm_matrix(matrix_file) / wavelength_A
     else:
-        assert cell is not None  # by Crystal._has_a_cell
+        assert cell is not None  # by tiledsim.scene.build.with_cell
         cell_volume(cell)  # refuses one without
         reciprocal = (nanobragg_cell.default_setting if forced else standard_reciprocal)(cell)
     misset = _misset(crystal, quirks)

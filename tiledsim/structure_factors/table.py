@@ -1,6 +1,5 @@
-"""Structure factors: a text table, a dump of nanoBragg, or one value for every reflection."""
+"""The table of structure factors that kernels read: a box of Miller indices with a border."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +8,26 @@ import psutil
 from numpy.typing import NDArray
 
 from tiledsim.errors import InputFileError
-from tiledsim.experiment import StructureFactors
-from tiledsim.io.text import read_text
 from tiledsim.vectors import Array
+
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """Complex structure factors whose anomalous part is left to be added for each wavelength.
+
+    F(hkl, λ) = base + Σ_e (f′_e(λ) + i f″_e(λ)) · partial_e, with Friedel mates apart.
+    """
+
+    elements: tuple[str, ...]
+    base: NDArray[np.complex128]
+    """[H+2, K+2, L+2], what no listed element's f′ and f″ are part of [electrons]."""
+    partial: NDArray[np.complex128]
+    """[E, H+2, K+2, L+2], the sum of the atoms of an element with a form factor of 1."""
+    f_prime: tuple[tuple[str, tuple[float, float]], ...] = ()
+    """Values of f′, f″ given by hand, which hold at every energy."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,13 @@ class FTable:
     default_F: float
     entries: int
     """Reflections read; 0 where every reflection is ``default_F``."""
+    present: Bool | None = None
+    """Which reflections of the box were read or computed [H, K, L]; None: all."""
+    space_group: str | None = None
+    """Hermann–Mauguin symbol, where one is known."""
+    notes: tuple[str, ...] = ()
+    """What was chosen and assumed while reading, a line each."""
+    dispersion: Dispersion | None = None
 
     @property
     def highest(self) -> tuple[int, int, int]:
@@ -36,77 +59,22 @@ class FTable:
         return h, k, l
 
 
-def load_structure_factors(factors: StructureFactors) -> FTable:
-    """Read the table that an experiment names.  Raises InputFileError for a malformed file."""
-    if factors.hkl_file is not None:
-        return read_hkl(factors.hkl_file, factors.default_F)
-    if factors.fdump_file is not None:
-        return read_fdump(factors.fdump_file, factors.default_F)
-    return FTable(np.full((3, 3, 3), factors.default_F), (0, 0, 0), factors.default_F, 0)
+def one_value(default_F: float) -> FTable:
+    """Return the table of a crystal whose reflections all have ``default_F``."""
+    return FTable(np.full((3, 3, 3), default_F), (0, 0, 0), default_F, 0)
 
 
-def read_hkl(path: Path, default_F: float) -> FTable:
-    """Read lines of h k l F; further columns are ignored, ``#`` starts a comment.
-
-    Reflections that are missing inside the box are ``default_F``; of repeated ones the last counts.
-    """
-    rows = _parse_rows(path)
-    if not len(rows):
-        raise InputFileError(f"{path}: no reflections; each line holds h k l F")
-    not_whole = (rows[:, :3] != np.rint(rows[:, :3])).any(axis=1) | (np.abs(rows[:, :3]) > 1e6).any(
-        1
-    )
-    if not_whole.any():
-        h, k, l, _ = rows[int(not_whole.argmax())]
-        raise InputFileError(
-            f"{path}: h k l = {h:g} {k:g} {l:g} (reflection {int(not_whole.argmax()) + 1}) "
-            "are not integers below a million"
-        )
-    indices = rows[:, :3].astype(np.int64)
-    low, high = indices.min(axis=0), indices.max(axis=0)
-    padded = _empty_box(path, low, high, default_F)
-    at = indices - low + 1
-    padded[at[:, 0], at[:, 1], at[:, 2]] = rows[:, 3]
-    return FTable(padded, _triple(low), default_F, len(rows))
-
-
-def _triple(values: NDArray[np.int64]) -> tuple[int, int, int]:
+def triple(values: Int) -> tuple[int, int, int]:
+    """Return three Python integers."""
     h, k, l = (int(v) for v in values)
     return h, k, l
 
 
-def _parse_rows(path: Path) -> Array:
-    """Return the first four columns [n, 4]; a bad line is named by its number."""
-    text = read_text(path, "structure factor")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty file is refused below
-            rows = np.loadtxt(text.splitlines(), dtype=np.float64, usecols=(0, 1, 2, 3), ndmin=2)
-    except (ValueError, IndexError):
-        rows = np.empty((0, 4))
-    if len(rows) and np.isfinite(rows).all():
-        return rows
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split("#")[0].split()
-        if not words:
-            continue
-        if len(words) < 4:
-            raise InputFileError(
-                f"{path}, line {number}: {len(words)} columns where h k l F are needed: "
-                f"{line.strip()!r}"
-            )
-        try:
-            values = [float(word) for word in words[:4]]
-        except ValueError:
-            raise InputFileError(f"{path}, line {number}: not numbers: {line.strip()!r}") from None
-        if not np.isfinite(values).all():
-            raise InputFileError(f"{path}, line {number}: not finite: {line.strip()!r}")
-    return rows
+def empty_box(path: Path, low: Int, high: Int, default_F: float) -> Array:
+    """Return a bordered box of ``default_F`` from ``low`` to ``high``, both inclusive.
 
-
-def _empty_box(
-    path: Path, low: NDArray[np.int64], high: NDArray[np.int64], default_F: float
-) -> Array:
+    Raises InputFileError for indices that span more than half of the free memory.
+    """
     extent = [int(n) + 3 for n in high - low]
     needed = 8 * extent[0] * extent[1] * extent[2]
     available = psutil.virtual_memory().available
@@ -117,46 +85,3 @@ def _empty_box(
             "is an index mistyped?"
         )
     return np.full(extent, default_F, dtype=np.float64)
-
-
-def read_fdump(path: Path, default_F: float) -> FTable:
-    """Read nanoBragg's ``Fdump.bin``: six limits as text, then float64 with one spare per axis."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot read the F dump: {error.strerror}") from None
-    head, separator, _ = data[:200].partition(b"\n\f")
-    try:
-        h0, h1, k0, k1, l0, l1 = (int(word) for word in head.split())
-    except ValueError:
-        raise InputFileError(f"{path}: an F dump starts with six limits of h, k and l") from None
-    low, high = np.array([h0, k0, l0]), np.array([h1, k1, l1])
-    spare = high - low + 2
-    start = len(head) + len(separator)
-    if (
-        (high < low).any()
-        or not separator
-        or len(data) - start != 8 * int(spare.prod(dtype=object))
-    ):
-        raise InputFileError(
-            f"{path}: limits {low.tolist()} to {high.tolist()} do not fit "
-            f"{len(data) - start} bytes of data; {8 * spare.prod(dtype=object)} are needed"
-        )
-    values = np.frombuffer(data, dtype="<f8", offset=start).reshape(spare)[:-1, :-1, :-1]
-    if not np.isfinite(values).all():
-        raise InputFileError(f"{path}: holds a structure factor that is not finite")
-    padded = _empty_box(path, low, high, default_F)
-    padded[1:-1, 1:-1, 1:-1] = values
-    return FTable(padded, _triple(low), default_F, values.size)
-
-
-def write_fdump(path: Path, table: FTable) -> None:
-    """Write a table as nanoBragg's ``Fdump.bin``, for the next run of either program."""
-    (h0, k0, l0), (h1, k1, l1) = table.lowest, table.highest
-    spare = np.zeros([n - 1 for n in table.padded.shape], dtype="<f8")
-    spare[:-1, :-1, :-1] = table.padded[1:-1, 1:-1, 1:-1]
-    head = f"{h0} {h1} {k0} {k1} {l0} {l1}\n\f".encode()
-    try:
-        path.write_bytes(head + spare.tobytes())
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot write the F dump: {error.strerror}") from None

@@ -22,7 +22,7 @@ from tiledsim.scene.sources import (
     divergence_steps,
     source_table,
 )
-from tiledsim.structure_factors.table import load_structure_factors
+from tiledsim.structure_factors.load import load_structure_factors
 from tiledsim.units import ANGSTROM, AVOGADRO, MM, UM
 from tiledsim.vectors import Array
 

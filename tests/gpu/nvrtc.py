@@ -1,11 +1,36 @@
-"""NVRTC without a GPU: the kernel's text to machine code, and what the compiler says of it."""
+"""NVRTC without a GPU: the kernel's text to machine code, and what the compiler says of it.
 
+The libraries of the wheels are called directly, so that several versions stand beside each other.
+"""
+
+import ctypes
+import importlib.util
 import re
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
 
 OPTIONS = ("-std=c++17", "-ftz=true", "--ptxas-options=-v")
 """CuPy's own, with the report of the assembler."""
+
+VERSIONS = {12: "cuda_nvrtc/lib/libnvrtc.so.12", 13: "cu13/lib/libnvrtc.so.13"}
+"""Where the wheels of the extras cuda12 and cuda13 keep it, below ``nvidia``."""
+
+
+def library_file(version: int) -> Path | None:
+    """Return the library of a major version; None where it is not installed."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    files = [Path(folder) / VERSIONS[version] for folder in folders]
+    return next((file for file in files if file.exists()), None)
+
+
+@lru_cache
+def _library(version: int) -> ctypes.CDLL:
+    file = library_file(version)
+    if file is None:
+        raise CompileError(f"NVRTC {version} is not installed")
+    return ctypes.CDLL(str(file))
 
 
 class CompileError(Exception):
@@ -27,28 +52,36 @@ class Compiled:
         return [line for line in self.log.splitlines() if "warning" in line.lower()]
 
 
-def compile_for(text: str, architecture: str) -> Compiled:
+def compile_for(text: str, architecture: str, version: int = 13) -> Compiled:
     """Compile for an architecture such as ``sm_90``; CompileError where that fails."""
-    from cuda.bindings import nvrtc
+    library = _library(version)
+    program = ctypes.c_void_p()
 
-    def checked(answer: tuple[Any, ...]) -> Any:
-        if answer[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            raise CompileError(str(answer[0]))
-        return answer[1] if len(answer) > 1 else None
+    def checked(status: int, what: str) -> None:
+        if status != 0:
+            raise CompileError(f"NVRTC {version}: {what}: status {status}")
 
-    program = checked(nvrtc.nvrtcCreateProgram(text.encode(), b"bragg.cu", 0, [], []))
+    def output(name: str) -> bytes:
+        size = ctypes.c_size_t()
+        checked(getattr(library, f"nvrtcGet{name}Size")(program, ctypes.byref(size)), name)
+        held = ctypes.create_string_buffer(size.value)
+        checked(getattr(library, f"nvrtcGet{name}")(program, held), name)
+        return held.raw
+
+    made = library.nvrtcCreateProgram(
+        ctypes.byref(program), text.encode(), b"bragg.cu", 0, None, None
+    )
+    checked(made, "create")
     try:
         options = [f"-arch={architecture}".encode(), *(option.encode() for option in OPTIONS)]
-        answer = nvrtc.nvrtcCompileProgram(program, len(options), options)
-        log = bytes(checked(nvrtc.nvrtcGetProgramLogSize(program)))
-        checked(nvrtc.nvrtcGetProgramLog(program, log))
-        said = log.decode(errors="replace").rstrip("\0")
-        if answer[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+        array = (ctypes.c_char_p * len(options))(*options)
+        status = library.nvrtcCompileProgram(program, len(options), array)
+        said = output("ProgramLog").decode(errors="replace").rstrip("\0")
+        if status != 0:
             raise CompileError(said)
-        code = bytes(checked(nvrtc.nvrtcGetCUBINSize(program)))
-        checked(nvrtc.nvrtcGetCUBIN(program, code))
+        code = output("CUBIN")
     finally:
-        nvrtc.nvrtcDestroyProgram(program)
+        library.nvrtcDestroyProgram(ctypes.byref(program))
     return Compiled(
         code,
         said,

@@ -4,11 +4,11 @@ No GPU and no driver is needed.  Compiled are all specialisations that the refer
 and those that benchmarks/gpu.py times, in float64 and mixed.
 """
 
-import importlib.util
 from dataclasses import fields, replace
 
 import pytest
 
+from tests.gpu.nvrtc import Compiled, CompileError, compile_for, library_file
 from tests.parity.golden import CASES
 from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.kernels.cuda.params import FINISH_LAYOUT, parameter_layout
@@ -20,12 +20,20 @@ from tiledsim.kernels.cuda.source import (
     specialise,
 )
 
-if importlib.util.find_spec("cuda") is None or not importlib.util.find_spec("nvidia"):
-    pytest.skip("NVRTC is not installed (extra test, Linux only)", allow_module_level=True)
-
-from tests.gpu.nvrtc import Compiled, CompileError, compile_for
-
-ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100")
+TARGETS = [
+    pytest.param(
+        version, architecture,
+        marks=pytest.mark.skipif(
+            library_file(version) is None, reason=f"NVRTC {version} is not installed (extra test)"
+        ),
+    )
+    for version, architectures in {
+        12: ("sm_75", "sm_90", "sm_120"),
+        13: ("sm_75", "sm_80", "sm_90", "sm_120"),
+    }.items()
+    for architecture in architectures
+]  # fmt: skip
+needs_13 = pytest.mark.skipif(library_file(13) is None, reason="NVRTC 13 is not installed")
 REGISTERS = 65536
 """Of a multiprocessor."""
 
@@ -57,20 +65,21 @@ def assert_well_compiled(compiled: Compiled, blocks: int = 4) -> None:
     assert compiled.registers * THREADS * blocks <= REGISTERS
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_specialisation_compiles(architecture: str) -> None:
+@pytest.mark.parametrize(("version", "architecture"), TARGETS)
+def test_every_specialisation_compiles(version: int, architecture: str) -> None:
     chosen = specialisations()
     assert len(chosen) > 30
     for special in chosen:
         text = render_source(special, parameter_layout(special.mixed))
         try:
-            assert_well_compiled(compile_for(text, architecture), special.blocks)
+            assert_well_compiled(compile_for(text, architecture, version), special.blocks)
         except (AssertionError, CompileError) as error:
-            error.add_note(f"{special} for {architecture}")
+            error.add_note(f"{special} for {architecture}, NVRTC {version}")
             raise
-    assert_well_compiled(compile_for(finish_source(FINISH_LAYOUT), architecture))
+    assert_well_compiled(compile_for(finish_source(FINISH_LAYOUT), architecture, version))
 
 
+@needs_13
 def test_the_test_can_fail() -> None:
     text = finish_source(FINISH_LAYOUT)
     with pytest.raises(CompileError):

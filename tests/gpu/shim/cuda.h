@@ -11,6 +11,7 @@
 #include <limits>
 
 #define SHIM 1
+#define OFFSET_OF(type, field) offsetof(type, field)
 #define __device__
 #define __global__
 #define __shared__ static

@@ -21,7 +21,7 @@ struct Parameters {
 };
 
 #define CHECK_OFFSET(field, bytes) \
-    static_assert(__builtin_offsetof(Parameters, field) == bytes, "layout of " #field);
+    static_assert(OFFSET_OF(Parameters, field) == bytes, "layout of " #field);
 PARAMETERS_LAYOUT(CHECK_OFFSET)
 static_assert(sizeof(Parameters) == PARAMETERS_BYTES, "size of Parameters");
 static_assert(sizeof(Row) == ROW_BYTES, "size of Row");

@@ -176,6 +176,12 @@ def finish_source(layout: Layout) -> str:
     return _text([f"#define ROW_BYTES {ROW.itemsize}"], layout, "rows.cu")
 
 
+_OFFSET_OF: Final = """#ifndef OFFSET_OF
+#define OFFSET_OF(type, field) __INTADDR__(&((type *)0)->field)
+#endif"""
+"""What NVRTC's own ``offsetof`` is made of; version 12 has no ``__builtin_offsetof``."""
+
+
 def _text(macros: list[str], layout: Layout, *names: str) -> str:
     """Put macros and the offsets of the parameters, which the compiler checks, before files."""
     checks = " ".join(
@@ -185,6 +191,7 @@ def _text(macros: list[str], layout: Layout, *names: str) -> str:
     )
     lines = [
         *macros,
+        _OFFSET_OF,
         f"#define THREADS {THREADS}",
         f"#define PARAMETERS_LAYOUT(check) {checks}",
         f"#define PARAMETERS_BYTES {layout.itemsize}",

@@ -6,6 +6,10 @@ if __name__ == "scheduler":
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tiledsim.kernels.devices import choose_cache_folder
+
+choose_cache_folder()  # zarr, which the modules below import, imports CuPy where it is installed
+
 if TYPE_CHECKING:
     from tiledsim.scheduler.cluster.remote import Tls as Tls
     from tiledsim.scheduler.cluster.slurm import ClusterConfig as ClusterConfig

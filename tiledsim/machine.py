@@ -12,7 +12,12 @@ import psutil
 
 from tiledsim import __version__
 from tiledsim.kernels import choose_backend_name
-from tiledsim.kernels.devices import cuda_status, visible_devices
+from tiledsim.kernels.devices import (
+    SLOW_FLOAT64,
+    cuda_status,
+    float64_is_slow,
+    visible_devices,
+)
 
 Report = dict[str, dict[str, str]]
 
@@ -128,6 +133,7 @@ def _gpus() -> dict[str, str]:
     rows = [[cell.strip() for cell in line.split(",")] for line in listing.stdout.splitlines()]
     return {
         f"gpu {index}": f"{name}, {memory}, driver {driver}, compute {capability}"
+        + (f"; {SLOW_FLOAT64}" if float64_is_slow(capability) else "")
         for index, name, memory, driver, capability in rows
     }
 

@@ -12,7 +12,7 @@ from tests.unit.command import refusal
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler.cluster.choose import choose_place
-from tiledsim.scheduler.cluster.gpus import choose_gpus
+from tiledsim.scheduler.cluster.gpus import choose_gpus, environment_of
 from tiledsim.scheduler.cluster.local import gpu_client
 from tiledsim.scheduler.launch import choose_workers
 
@@ -37,7 +37,16 @@ def test_choices(two: Path, asked: str, chosen: tuple[str, ...]) -> None:
     assert choose_gpus(asked) == chosen
 
 
-@pytest.mark.parametrize("asked", ["3", "0", "2,", "0,2", "GPU-1,", "some", ",", ""])
+def test_a_gpu_by_its_uuid(two: Path) -> None:
+    assert choose_gpus("GPU-1-5e3a") == ("GPU-1-5e3a",)
+    assert choose_gpus("GPU-1,GPU-0-5e3a") == ("GPU-1", "GPU-0-5e3a")
+    assert environment_of("GPU-1")["CUDA_VISIBLE_DEVICES"] == "GPU-1-5e3a"
+    slice_of_one = "MIG-e5ab3ee8-5b8a-5a4b-a14a-8d01a0bd6e2f"
+    assert choose_gpus(slice_of_one) == (slice_of_one,)
+    assert environment_of(slice_of_one)["CUDA_VISIBLE_DEVICES"] == slice_of_one
+
+
+@pytest.mark.parametrize("asked", ["3", "0", "2,", "0,2", "GPU-9,", "some", ",", ""])
 def test_gpus_that_are_not_there(two: Path, asked: str) -> None:
     with pytest.raises(BackendError, match=r"0, 1"):
         choose_gpus(asked)
@@ -90,7 +99,7 @@ def test_each_process_keeps_its_gpu(two: Path) -> None:
         client.wait_for_workers(3, timeout=60)
         before = shown(client)
         assert {name: gpu for name, (_, gpu, _) in before.items()} == {
-            "gpu-0": "0", "gpu-1.0": "1", "gpu-1.1": "1"
+            "gpu-0": "GPU-0-5e3a", "gpu-1.0": "GPU-1-5e3a", "gpu-1.1": "GPU-1-5e3a"
         }  # fmt: skip
         assert {order for _, _, order in before.values()} == {"PCI_BUS_ID"}
         assert set(client.nthreads().values()) == {1}

@@ -70,6 +70,9 @@ class Stream:
 class Event:
     at: float | None = None
 
+    def __init__(self, block: bool = False) -> None:
+        assert block  # waiting that spins keeps a core from the tiles of other workers
+
     def record(self, stream: Stream) -> None:
         assert isinstance(stream, Stream)
         self.at = time.perf_counter()

@@ -1,5 +1,6 @@
 """The device that CuPy gives, with a CuPy that does its work on this processor."""
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,8 +32,7 @@ def test_tiles_come_back_right(dtype: str) -> None:
     mask = np.ones((61, 75), dtype=bool)
     mask[20:30, 40:] = False
     scene = replace(described(), mask=mask)
-    backend = CudaBackend(dtype, CupyDevice())
-    backend._band_bytes = 30_000
+    backend = CudaBackend(dtype, CupyDevice(), band_bytes=30_000)
     tiles = [Tile(0, 0, s, min(s + 25, 61), 0, 75) for s in range(0, 61, 25)]
     expected = get_backend("cpu").render(scene, whole(scene))
     for tile, pending in zip(tiles, [backend.start(scene, tile) for tile in tiles], strict=True):
@@ -84,3 +84,63 @@ def test_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "getDeviceCount", lambda: 0)
     with pytest.raises(BackendError, match="the GPU cannot be used: CUDA sees no device"):
         CudaBackend("float64")
+
+
+def test_a_driver_that_is_older_than_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = sys.modules["cupy"].cuda.runtime
+    monkeypatch.setattr(runtime, "driverGetVersion", lambda: 12040)
+    with pytest.raises(BackendError, match=r"for CUDA 12.4, .*for 13.0; .*tiledsim\[cuda12\]"):
+        CudaBackend("float64")
+    monkeypatch.setattr(runtime, "driverGetVersion", lambda: 11080)
+    with pytest.raises(BackendError, match=r"for CUDA 11.8, .*; install a newer driver"):
+        CudaBackend("float64")
+
+
+def test_a_full_cache_of_kernels_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    cupy, tried = sys.modules["cupy"], []
+
+    def kernel(*arguments: object, **options: object) -> object:
+        tried.append(os.environ.get("CUPY_CACHE_IN_MEMORY"))
+        if tried[-1] is None:
+            raise OSError(28, "No space left on device")
+        return fake_cupy.RawKernel(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.delenv("CUPY_CACHE_IN_MEMORY", raising=False)
+    monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "")  # put back at the end
+    monkeypatch.delenv("CUPY_CACHE_IN_MEMORY")
+    monkeypatch.setattr(cupy, "RawKernel", kernel)
+    CudaBackend("float64", CupyDevice())
+    assert tried == [None, "1"]
+
+
+def test_a_compiler_that_is_missing_shows_when_the_backend_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kernel(*_: object, **__: object) -> object:
+        raise RuntimeError("libnvrtc.so.13 is not found")
+
+    monkeypatch.setattr(sys.modules["cupy"], "RawKernel", kernel)
+    with pytest.raises(BackendError, match=r"NVRTC cannot be loaded .*pip install"):
+        CudaBackend("float64")
+
+
+@pytest.mark.parametrize("error", [MemoryError, fake_cupy.OutOfMemoryError])
+def test_page_locked_memory_that_is_short_is_not_the_cards(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def none(nbytes: int) -> bytearray:
+        raise error("no more")
+
+    expected = CudaBackend("float64", CupyDevice()).render(described(), whole(described()))
+    monkeypatch.setattr(sys.modules["cupy"].cuda, "alloc_pinned_memory", none)
+    image = CudaBackend("float64", CupyDevice()).render(described(), whole(described()))
+    assert image.tobytes() == expected.tobytes()
+
+
+def test_an_allocator_of_another_library_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(nbytes: int) -> None:
+        raise MemoryError("std::bad_alloc: out_of_memory")
+
+    monkeypatch.setattr(sys.modules["cupy"].cuda, "alloc", none)
+    with pytest.raises(BackendError, match="too little device memory"):
+        CudaBackend("float64", CupyDevice()).render(described(), Tile(0, 0, 0, 8, 0, 8))

@@ -10,7 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Final
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
 
 INSTALL: Final = 'pip install "tiledsim[cuda13]" (or "tiledsim[cuda12]" for older drivers and GPUs)'
 
@@ -19,59 +23,101 @@ class NoDriverError(Exception):
     """The NVIDIA driver is absent or does not answer."""
 
 
-_COUNT = """
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU as the driver lists it."""
+
+    index: str
+    """Its number along the bus, as nvidia-smi counts."""
+    uuid: str = ""
+    name: str = ""
+    capability: str = ""
+    """Compute capability, such as ``9.0``; empty where it is not known."""
+
+
+_ASK_LIBRARY = """
 import ctypes
-driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+driver = ctypes.CDLL("libcuda.so.1")
+count, device, text = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
 status = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-print(count.value if status in (0, 100) else f"CUDA error {status}")
+if status not in (0, 100):
+    raise SystemExit(f"CUDA error {status}")
+print("devices")
+for index in range(count.value):
+    driver.cuDeviceGet(ctypes.byref(device), index)
+    raw, major, minor = (ctypes.c_ubyte * 16)(), ctypes.c_int(), ctypes.c_int()
+    driver.cuDeviceGetUuid(raw, device)
+    driver.cuDeviceGetName(text, 256, device)
+    driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
+    driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
+    h = bytes(raw).hex()
+    uuid = f"GPU-{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+    print(index, uuid, text.value.decode(errors="replace").replace(",", " "),
+          f"{major.value}.{minor.value}", sep=",")
 """
-"""Counts GPUs without nvidia-smi, which containers may lack; 100 says that there is none."""
+"""Lists GPUs without nvidia-smi, which containers may lack and which gives up where one card of
+several is in error; status 100 says that there is none."""
 
 
-def _count_devices() -> list[tuple[str, str]]:
+def _ask_library() -> tuple[Gpu, ...]:
     """Ask the driver's library in a process of its own.  Raises NoDriverError."""
     environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     try:
-        said = subprocess.run(
-            [sys.executable, "-c", _COUNT],
+        done = subprocess.run(
+            [sys.executable, "-c", _ASK_LIBRARY],
             capture_output=True, text=True, timeout=30, check=False, env=environment,
-        ).stdout.strip()  # fmt: skip
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
-        raise NoDriverError(f"the driver does not answer: {error}") from None
-    if not said.isdigit():
+        raise NoDriverError(f"the driver does not answer: {error}") from error
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or lines[:1] != ["devices"]:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        said = last if last.startswith("CUDA error") else ""
         raise NoDriverError(said or "neither nvidia-smi nor libcuda.so.1 is found")
-    return [(str(index), "") for index in range(int(said))]
+    return _listed(lines[1:])
 
 
-def _present_devices() -> list[tuple[str, str]]:
-    """Ask the driver for index and UUID of every GPU.  Raises NoDriverError."""
+def _listed(lines: list[str]) -> tuple[Gpu, ...]:
+    rows = ([cell.strip() for cell in line.split(",")] for line in lines if line.strip())
+    return tuple(Gpu(*(row + [""] * 4)[:4]) for row in rows)
+
+
+def _present_devices() -> tuple[Gpu, ...]:
+    """Ask the driver for every GPU; nvidia-smi is asked once a process.  Raises NoDriverError."""
     program = shutil.which("nvidia-smi")
-    if program is None:
-        return _count_devices()
+    return _ask_library() if program is None else _ask_nvidia_smi(program)
+
+
+@lru_cache(maxsize=1)
+def _ask_nvidia_smi(program: str) -> tuple[Gpu, ...]:
     try:
         listing = subprocess.run(
-            [program, "--query-gpu=index,uuid", "--format=csv,noheader"],
+            [program, "--query-gpu=index,uuid,name,compute_cap", "--format=csv,noheader"],
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
-        raise NoDriverError(f"nvidia-smi fails: {error}") from None
+        raise NoDriverError(f"nvidia-smi fails: {error}") from error
     if "No devices" in listing.stdout:
-        return []
-    if listing.returncode != 0:
-        said = (listing.stdout or listing.stderr).strip().splitlines()
-        raise NoDriverError(f"nvidia-smi says {said[0]!r}" if said else "nvidia-smi fails")
-    rows = [line.split(",") for line in listing.stdout.splitlines() if line.strip()]
-    return [(row[0].strip(), row[-1].strip()) for row in rows]
+        return ()
+    if listing.returncode == 0:
+        return _listed(listing.stdout.splitlines())
+    said = (listing.stdout or listing.stderr).strip().splitlines()
+    complaint = f"nvidia-smi says {said[0]!r}" if said else "nvidia-smi fails"
+    try:
+        return _ask_library()
+    except NoDriverError:
+        raise NoDriverError(complaint) from None
 
 
-def _allowed(present: list[tuple[str, str]], setting: str | None) -> list[str]:
+def _allowed(present: tuple[Gpu, ...], setting: str | None) -> list[str]:
     """Apply CUDA_VISIBLE_DEVICES as CUDA does: nothing after an entry that names no GPU counts."""
     if setting is None:
-        return [index for index, _ in present]
+        return [gpu.index for gpu in present]
     devices: list[str] = []
     for entry in (part.strip() for part in setting.split(",")):
-        by_index = any(entry == index for index, _ in present)
-        by_uuid = entry.startswith("GPU-") and any(uuid.startswith(entry) for _, uuid in present)
+        by_index = any(entry == gpu.index for gpu in present)
+        by_uuid = entry.startswith("GPU-") and any(gpu.uuid.startswith(entry) for gpu in present)
         if not (by_index or by_uuid or (entry.startswith("MIG-") and present)):
             break
         devices.append(entry)
@@ -87,6 +133,80 @@ def visible_devices() -> list[str]:
         return _allowed(_present_devices(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     except NoDriverError:
         return []
+
+
+def find_gpu(name: str) -> Gpu | None:
+    """Return the GPU of an index or of the beginning of a UUID; None where it is not known."""
+    try:
+        present = _present_devices()
+    except NoDriverError:
+        return None
+    for gpu in present:
+        if name == gpu.index or (name.startswith("GPU-") and gpu.uuid.startswith(name)):
+            return gpu
+    return None
+
+
+FLOAT64_AT_HALF: Final = ("6.0", "7.0", "8.0", "9.0", "10.0")
+"""Compute capabilities of P100, V100, A100, H100 and H200, B200."""
+
+SLOW_FLOAT64: Final = (
+    "float64 runs at 1/32 or 1/64 of its rate; mixed is several times faster, and exact to some "
+    "1e-4 of a pixel (docs/gpus.md)"
+)
+
+
+def float64_is_slow(capability: str) -> bool:
+    """Whether a card of this compute capability has 1/32 or 1/64 of its rate in float64.
+
+    Those for graphics and inference do (GeForce, RTX, T4, A10, L4, L40S); False where the
+    capability is not known.
+    """
+    return bool(capability) and capability not in FLOAT64_AT_HALF
+
+
+def choose_cache_folder() -> None:
+    """Give CuPy a folder for its kernels that can be written, before anything imports it.
+
+    CuPy makes the folder when it is imported, and zarr imports CuPy where it is installed: without
+    a home that can be written every run would end there, those on the processor too.  The kernels
+    then are compiled in memory, and the folder stays empty.
+    """
+    if importlib.util.find_spec("cupy") is None:
+        return
+    named = os.environ.get("CUPY_CACHE_DIR")
+    folder = Path(named) if named else Path("~/.cupy/kernel_cache").expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        os.environ["CUPY_CACHE_IN_MEMORY"] = "1"
+        os.environ["CUPY_CACHE_DIR"] = tempfile.gettempdir()
+
+
+def driver_is_too_old(cupy: Any) -> str | None:
+    """Compare the driver with the runtime that CuPy is for; None where they go together.
+
+    Neither needs a device or makes a context.  Drivers run every runtime of their own major
+    version and of older ones.
+    """
+    runtime = cupy.cuda.runtime
+    driver, built_for = int(runtime.driverGetVersion()), int(runtime.runtimeGetVersion())
+    if driver == 0 or driver // 1000 >= built_for // 1000:  # 0: there is no driver at all
+        return None
+    remedy = "install a newer driver"
+    if driver >= 12000:
+        remedy = f'pip install "tiledsim[cuda12]" in place of the CuPy that is there, or {remedy}'
+    return (
+        f"the driver is for CUDA {version_text(driver)}, the installed CuPy for "
+        f"{version_text(built_for)}; {remedy}"
+    )
+
+
+def version_text(number: int) -> str:
+    """Write CUDA's way of numbering, 13000 for 13.0, for people."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def cuda_status() -> tuple[bool, str]:
@@ -107,9 +227,13 @@ def cuda_status() -> tuple[bool, str]:
             f"CUDA_VISIBLE_DEVICES={setting} hides all {len(present)} GPU(s); unset it, or name "
             "one that nvidia-smi lists",
         )
+    choose_cache_folder()
     try:
-        importlib.import_module("cupy")  # this makes no context
+        cupy = importlib.import_module("cupy")  # this makes no context
+        problem = driver_is_too_old(cupy)
     except Exception as error:  # a broken installation raises more than ImportError
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return False, f"CuPy is installed and cannot be imported ({first}); {INSTALL}"
+    if problem:
+        return False, problem
     return True, f"{len(devices)} NVIDIA GPU(s) visible"

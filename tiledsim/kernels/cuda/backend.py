@@ -1,5 +1,6 @@
 """The CUDA backend: tiles in bands of rows, copied to the host while the next band is rendered."""
 
+import math
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,9 +38,10 @@ from tiledsim.tile import Tile
 
 BAND_BYTES: Final = 64 * 2**20
 """Device memory for the pixels of one band; there are two bands."""
-BAND_STEPS: Final = 50_000_000_000
-"""Evaluations of one band: half a second or less of a large card, seconds of a small one.  What
-drives a display ends a kernel that takes much longer."""
+BAND_SECONDS: Final = 0.2
+"""What one band should take.  What drives a display ends a kernel that takes seconds."""
+FIRST_BAND_STEPS: Final = 200_000_000
+"""Evaluations of one band of a kernel that was not timed yet: 0.2 s of the slowest cards."""
 KEPT_SCENES: Final = 2
 KEPT_SHOTS: Final = 4
 """Tables that stay on the device: of scenes, and the orientations of shots of each."""
@@ -55,9 +57,12 @@ class LostDeviceError(BackendError):
     """Tells a worker not to go on."""
 
 
-def band_rows(scene: Scene, tile: Tile, band_bytes: int = BAND_BYTES) -> int:
+def band_rows(
+    scene: Scene, tile: Tile, band_bytes: int = BAND_BYTES, band_steps: float = math.inf
+) -> int:
     """Rows of a tile that are rendered at once, whole rows of patches."""
-    rows = min(band_bytes // _row_bytes(tile), BAND_STEPS // (tile.cols * scene.steps_per_pixel))
+    rows = band_bytes // _row_bytes(tile)
+    rows = int(min(rows, band_steps / (tile.cols * scene.steps_per_pixel)))
     return min(max(rows // PATCH_SLOW * PATCH_SLOW, PATCH_SLOW), tile.rows)
 
 
@@ -132,6 +137,9 @@ class _Work:
     last: tuple[Any, ...]
     kept: tuple[NDArray[np.uint8], ...]
     """Masks that are read by copies on their way."""
+    special: Specialisation
+    steps: int
+    """Evaluations of the whole tile."""
 
 
 class _OnDevice:
@@ -154,15 +162,18 @@ class CudaBackend:
     """Renders tiles on one GPU.
 
     ``dtype`` is ``float64`` or ``mixed``; ``device`` is the GPU that CuPy uses here, or another
-    object with the same methods.  Raises BackendError, or LostDeviceError where the process has to
-    end, for whatever goes wrong on the device; a tile that does not fit into its memory is
-    rendered in smaller bands.
+    object with the same methods.  A band's pixels take ``band_bytes`` of device memory at most, and
+    about BAND_SECONDS once the kernel was timed; less where memory is short, for as long as it is.
+    Raises BackendError, or LostDeviceError where the process has to end, for whatever goes wrong
+    on the device.
     """
 
     name = "cuda"
     ahead = 1
 
-    def __init__(self, dtype: str = "float64", device: Device | None = None) -> None:
+    def __init__(
+        self, dtype: str = "float64", device: Device | None = None, *, band_bytes: int = BAND_BYTES
+    ) -> None:
         self.dtype = dtype
         try:
             self._device: Device = device or CupyDevice()
@@ -173,10 +184,15 @@ class CudaBackend:
         self._lanes: list[_Lane] = []
         self._lane_pixels = self._lane_rows = 0
         self._turn = 0
-        self._band_bytes = BAND_BYTES
+        self._usual_band_bytes = self._band_bytes = band_bytes
+        self._steps_per_second: dict[Specialisation, float] = {}
         self._ended: Any = None
         self._last: Specialisation | None = None
         self._lock = RLock()
+        try:
+            self._kernel(None)  # a compiler that is missing, or too new for the card, shows here
+        except DeviceError as error:
+            raise self._failure(error, "the GPU cannot be used") from error
 
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
@@ -202,7 +218,10 @@ class CudaBackend:
                     since = [self._device.seconds(self._ended, mark) for mark in work.last]
                     spans = [min(pair) for pair in zip(spans, since, strict=True)]
                 self._ended = work.last[int(np.argmax(spans))]
-                return max(0.0, *spans)
+                seconds = max(0.0, *spans)
+                if seconds > 0.0:
+                    self._steps_per_second[work.special] = work.steps / seconds
+                return seconds
         except DeviceError as error:
             raise self._failure(error, where) from error
 
@@ -210,9 +229,9 @@ class CudaBackend:
         """Give all memory of the device back; tiles that were started are waited for."""
         with self._lock, suppress(DeviceError):
             self._device.wait()
-            self._lanes.clear()
+            self._forget_lanes()
             self._scenes.clear()
-            self._lane_pixels = self._lane_rows = 0
+            self._band_bytes = self._usual_band_bytes
             self._device.release()
 
     def describe(self) -> dict[str, str]:
@@ -234,6 +253,7 @@ class CudaBackend:
         special = specialise(scene, self.dtype, interpolate=interpolate)
         with self._lock:
             self._last = special
+            self._widen_bands(tile)
             while True:
                 try:
                     return special, self._start_bands(scene, tile, special, stored=stored)
@@ -260,7 +280,8 @@ class CudaBackend:
         device, kernel = self._device, self._kernel(special)
         finish = self._kernel(None) if stored else None
         tables = self._tables(scene, special)
-        bands = split_into_bands(tile, band_rows(scene, tile, self._band_bytes))
+        steps = self._band_steps(special)
+        bands = split_into_bands(tile, band_rows(scene, tile, self._band_bytes, steps))
         self._reserve(max(band.rows for band in bands), tile.cols)
         addresses = tables.addresses(scene, tile.shot)
         rendered = scene.rendered_mask(tile)
@@ -295,7 +316,14 @@ class CudaBackend:
                 device.download(lane.reduced, rows[here], number)
             self._turn = (number + 1) % 2
         last = tuple(device.mark(lane) for lane in sorted(used))
-        return _Work(pixels, rows, first, last, tuple(kept))
+        steps_of_tile = scene.count_rendered(tile) * scene.steps_per_pixel
+        return _Work(pixels, rows, first, last, tuple(kept), special, steps_of_tile)
+
+    def _band_steps(self, special: Specialisation) -> float:
+        """Evaluations that a band may have: BAND_SECONDS at the speed of the last tile."""
+        if special not in self._steps_per_second:
+            return FIRST_BAND_STEPS
+        return BAND_SECONDS * self._steps_per_second[special]
 
     def _tables(self, scene: Scene, special: Specialisation) -> _SceneOnDevice:
         key = scene.hash, special
@@ -312,13 +340,25 @@ class CudaBackend:
         if self._lanes and rows * cols <= self._lane_pixels and rows <= self._lane_rows:
             return
         self._device.wait()
-        self._lanes.clear()
+        self._forget_lanes()
         take, pixels = self._device.allocate, rows * cols
-        self._lanes.extend(
+        lanes = [
             _Lane(take(8 * pixels), take(pixels), take(4 * pixels), take(ROW.itemsize * rows))
             for _ in range(2)
-        )
-        self._lane_pixels, self._lane_rows = pixels, rows
+        ]
+        self._lanes, self._lane_pixels, self._lane_rows = lanes, pixels, rows  # both, or none
+
+    def _forget_lanes(self) -> None:
+        self._lanes = []
+        self._lane_pixels = self._lane_rows = 0
+
+    def _widen_bands(self, tile: Tile) -> None:
+        """Take bands of the usual size again once the memory for them is there."""
+        usual = self._usual_band_bytes
+        if self._band_bytes < usual:
+            with suppress(DeviceError):
+                if self._device.free_bytes() >= 2 * min(usual, _row_bytes(tile) * tile.rows):
+                    self._band_bytes = usual
 
     def _make_room(self, scene: Scene, special: Specialisation, tile: Tile) -> bool:
         """Give back what can be done without, the largest first; False if nothing is left."""
@@ -327,7 +367,7 @@ class CudaBackend:
         smaller = band_rows(scene, tile, self._band_bytes) > PATCH_SLOW
         if not others and not smaller:
             return False
-        self._lanes.clear()
+        self._forget_lanes()
         for other in others:
             del self._scenes[other]
         if not others:

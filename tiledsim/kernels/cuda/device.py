@@ -3,6 +3,7 @@
 Nothing else in tiledsim imports CuPy.  The tests put another device behind the same protocol.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -11,7 +12,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tiledsim.errors import BackendError
-from tiledsim.kernels.devices import INSTALL
+from tiledsim.kernels.devices import (
+    INSTALL,
+    choose_cache_folder,
+    driver_is_too_old,
+    version_text,
+)
 
 
 class Buffer(Protocol):
@@ -102,6 +108,8 @@ _STICKY = frozenset(
         "LaunchFailed",
         "DevicesUnavailable",
         "DeviceUnavailable",
+        "MpsClientTerminated",
+        "ExternalDevice",
         "Unknown",
     }
 )
@@ -132,12 +140,15 @@ class CupyDevice:
     """The GPU that CuPy uses in this process: the first that CUDA_VISIBLE_DEVICES allows."""
 
     def __init__(self) -> None:
+        choose_cache_folder()
         try:
             import cupy
         except Exception as error:  # a broken installation raises more than ImportError
             raise BackendError(f"CuPy cannot be imported ({error}); {INSTALL}") from None
         self._cupy = cupy
         with self._errors():
+            if problem := driver_is_too_old(cupy):
+                raise DeviceError(problem)
             if cupy.cuda.runtime.getDeviceCount() == 0:
                 raise DeviceError("CUDA sees no device")
             self._lanes = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
@@ -147,8 +158,10 @@ class CupyDevice:
         cuda = self._cupy.cuda
         try:
             yield
-        except cuda.memory.OutOfMemoryError as error:
-            raise DeviceError(str(error), memory=True) from error
+        except (
+            MemoryError
+        ) as error:  # CuPy's own, or that of an allocator that was put in its place
+            raise DeviceError(str(error) or "out of memory", memory=True) from error
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
             said = str(error)
             memory = "cudaErrorMemoryAllocation" in said or "CUDA_ERROR_OUT_OF_MEMORY" in said
@@ -156,15 +169,26 @@ class CupyDevice:
 
     def build(self, source: str, name: str) -> Any:
         """Compile with NVRTC; CuPy keeps the machine code on disk for later processes."""
-        cuda = self._cupy.cuda
+        try:
+            return self._compiled(source, name)
+        except OSError:  # the folder of kernels is full, or cannot be written any more
+            os.environ["CUPY_CACHE_IN_MEMORY"] = "1"
+        try:
+            return self._compiled(source, name)
+        except OSError as error:
+            raise DeviceError(f"NVRTC cannot be loaded ({error}); {INSTALL}") from error
+
+    def _compiled(self, source: str, name: str) -> Any:
         try:
             with self._errors():
                 kernel = self._cupy.RawKernel(source, name, options=("-std=c++17",))
                 kernel.compile()
                 return kernel
-        except cuda.compiler.CompileException as error:
+        except self._cupy.cuda.compiler.CompileException as error:
             raise DeviceError(f"the kernel does not compile: {error}") from error
-        except (ImportError, OSError, RuntimeError) as error:  # NVRTC itself is not there
+        except OSError:
+            raise
+        except (ImportError, RuntimeError) as error:  # NVRTC itself is not there
             raise DeviceError(f"NVRTC cannot be loaded ({error}); {INSTALL}") from error
 
     def allocate(self, nbytes: int) -> Buffer:
@@ -204,15 +228,16 @@ class CupyDevice:
     def mark(self, lane: int) -> Any:
         """Record an event."""
         with self._errors():
-            event = self._cupy.cuda.Event()
+            event = self._cupy.cuda.Event(block=True)  # else waiting keeps a core busy
             event.record(self._lanes[lane])
             return event
 
     def wait(self, *marks: Any) -> None:
-        """Wait for events, or both streams, without the GIL."""
+        """Wait for events, or for what both streams have to do, without the GIL."""
+        waited = marks or tuple(self.mark(lane) for lane in range(len(self._lanes)))
         with self._errors():
-            for waited in marks or self._lanes:
-                waited.synchronize()
+            for event in waited:
+                event.synchronize()
 
     def seconds(self, first: Any, last: Any) -> float:
         """Time between two events."""
@@ -220,11 +245,20 @@ class CupyDevice:
             return float(self._cupy.cuda.get_elapsed_time(first, last)) / 1000.0
 
     def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Make an array in pinned memory, which returns to CuPy's pool with the array."""
+        """Make an array in pinned memory, which returns to CuPy's pool with the array.
+
+        Where the host has no more of that, it is ordinary memory: copies then take longer.
+        """
         kind = np.dtype(dtype)
         count = int(np.prod(shape))
-        with self._errors():
-            memory = self._cupy.cuda.alloc_pinned_memory(max(kind.itemsize * count, 1))
+        try:
+            with self._errors():
+                memory = self._cupy.cuda.alloc_pinned_memory(max(kind.itemsize * count, 1))
+        except DeviceError as error:
+            if not error.memory:
+                raise
+            self._cupy.get_default_pinned_memory_pool().free_all_blocks()
+            return np.empty(shape, kind)
         return np.frombuffer(memory, dtype=kind, count=count).reshape(shape)
 
     def release(self) -> None:
@@ -249,12 +283,7 @@ class CupyDevice:
                 "device": properties["name"].decode(),
                 "compute capability": f"{major}.{minor}",
                 "memory": f"{properties['totalGlobalMem'] / 2**30:.1f} GiB",
-                "driver": _version(runtime.driverGetVersion()),
-                "cuda": _version(runtime.runtimeGetVersion()),
+                "driver": version_text(runtime.driverGetVersion()),
+                "cuda": version_text(runtime.runtimeGetVersion()),
                 "cupy": str(self._cupy.__version__),
             }
-
-
-def _version(number: int) -> str:
-    """Write CUDA's way of numbering, 13000 for 13.0, for people."""
-    return f"{number // 1000}.{number % 1000 // 10}"

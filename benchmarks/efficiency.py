@@ -23,9 +23,9 @@ import psutil
 from processes import cluster
 
 from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileRecord
 from tiledsim.scheduler.results.summarise import summarise
-from tiledsim.scheduler.session import driver
 from tiledsim.scheduler.session.driver import Driver
 from tiledsim.scheduler.session.task import Job, worker_name
 from tiledsim.scheduler.store.files import LocalFiles
@@ -71,7 +71,6 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="of work for each worker")
     parser.add_argument("--goal", type=float, default=0.0, help="least efficiency, 0 to 1")
     arguments = parser.parse_args()
-    driver.render_tiles = efficiency.sleeping_tiles  # type: ignore[assignment]
     tiles = round(arguments.workers * arguments.seconds / arguments.tile_seconds)
     layout = Layout((1, 1, EDGE, EDGE * tiles), (256, 256), (EDGE, EDGE), (EDGE, EDGE))
     backend = f"sleep {arguments.tile_seconds} {arguments.spread}"
@@ -87,14 +86,14 @@ def main() -> int:
         with Lease(files) as lease:
             work = Driver(
                 client, job, journal, lease, np.zeros(tiles, dtype=np.bool_), attempts=3,
-                first_batch=1, callbacks=(),
+                first_batch=1, callbacks=(), task=efficiency.sleeping_tiles,
             )  # fmt: skip
             before = [sum(process.cpu_times()[:2]) for process in processes]
             started = time.perf_counter()
             work.work_through()
             wall = time.perf_counter() - started
             spent = [sum(process.cpu_times()[:2]) for process in processes]
-        summary = summarise(layout, journal.read(tiles), scale={}, steps_per_pixel=1)
+        summary = summarise(layout, Records(journal, tiles), scale={}, steps_per_pixel=1)
     client_share, scheduler_share = (
         100 * (after - then) / wall for after, then in zip(spent, before, strict=True)
     )

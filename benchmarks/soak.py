@@ -50,7 +50,7 @@ def child(store: str, scheduler: str | None) -> None:
     from tiledsim.errors import RunError
     from tiledsim.experiment import Experiment
     from tiledsim.scheduler import run
-    from tiledsim.scheduler.session import driver
+    from tiledsim.scheduler.session.collaborators import Collaborators
 
     experiment = Experiment(
         beam={"wavelength_A": 1.0},
@@ -61,13 +61,15 @@ def child(store: str, scheduler: str | None) -> None:
     )
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's background
     disturbed = "TILEDSIM_SOAK_ORDERS" in os.environ
+    collaborators = Collaborators()
     if disturbed:
         import soak_worker
 
-        driver.render_tiles = soak_worker.disturbed_render_tiles
+        collaborators = Collaborators(task=soak_worker.disturbed_render_tiles)
     where: dict[str, Any] = {"scheduler": scheduler} if scheduler else {"workers": 2, "threads": 1}
     try:
-        run(experiment, store, resume=True, fsync=not disturbed, **where)
+        run(experiment, store, resume=True, fsync=not disturbed,
+            collaborators=collaborators, **where)  # fmt: skip
     except RunError as error:
         sys.exit(f"RunError: {error}")
 
@@ -258,8 +260,10 @@ def outcome(store: Path) -> tuple[str, object]:
 def false_records(store: Path) -> str:
     """Name a tile that is recorded and not whole; empty if there is none."""
     from tiledsim.errors import StoreError
-    from tiledsim.scheduler.results.verify import find_damage, layout_of, read_records
+    from tiledsim.scheduler.journal.damage import find_damage
+    from tiledsim.scheduler.journal.records_of_store import read_records
     from tiledsim.scheduler.store.files import LocalFiles
+    from tiledsim.scheduler.store.open import layout_of
 
     files = LocalFiles(store)
     try:

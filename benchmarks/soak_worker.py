@@ -109,8 +109,7 @@ def disturbed_render_tiles(
     """Do what a worker does, disturbed on chosen tiles as the orders say."""
     numbers = {job.layout.tile_at(index): index for index, _ in tiles}
     files.ANSWER_SECONDS = ANSWER_SECONDS
-    worker.renderer_of = lambda backend, dtype: _Renderer(job, numbers)  # type: ignore
     worker.image_of = lambda location, layout: (  # type: ignore
         _Files(Path(location)), _real_image(location, layout)[1],
     )  # fmt: skip
-    return worker.render_tiles(job, tiles)
+    return worker.render_tiles(job, tiles, lambda backend, dtype: _Renderer(job, numbers))

@@ -26,10 +26,11 @@ import tiles
 from processes import cluster
 
 from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileRecord
 from tiledsim.scheduler.journal.zarr_columns import write_columns
 from tiledsim.scheduler.results.summarise import summarise
-from tiledsim.scheduler.session import batches, driver
+from tiledsim.scheduler.session import batches
 from tiledsim.scheduler.session.driver import Driver
 from tiledsim.scheduler.session.events import Callback, Event, TilesDone
 from tiledsim.scheduler.session.task import Job, worker_name
@@ -120,7 +121,15 @@ def drive(
     journal, done = Journal(files), np.zeros(count, dtype=np.bool_)
     with Lease(files) as lease:
         work = Driver(
-            client, job, journal, lease, done, attempts=3, first_batch=1, callbacks=callbacks
+            client,
+            job,
+            journal,
+            lease,
+            done,
+            attempts=3,
+            first_batch=1,
+            callbacks=callbacks,
+            task=tiles.no_op_tiles,
         )
         started = time.perf_counter()
         work.work_through()
@@ -142,7 +151,6 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=4, help="of each worker")
     arguments = parser.parse_args()
-    driver.render_tiles = tiles.no_op_tiles  # type: ignore[assignment]
     layout = layout_of(arguments.tiles)
     with (
         cluster(arguments.workers, arguments.threads, log_length=LOG_LENGTH) as (
@@ -157,7 +165,7 @@ def main() -> int:
         curve = Curve(scheduler, arguments.tiles)
         seconds, journal = drive(client, Path(folder) / "many", arguments.tiles, (curve,))
         growth = curve.growth()
-        records = journal.read(arguments.tiles)
+        records = Records(journal, arguments.tiles)
         curve.say("journal read")
         summary = summarise(layout, records, scale={}, steps_per_pixel=1)
         curve.say("summary made")

@@ -20,17 +20,19 @@ import zarr
 
 from tiledsim import simulate
 from tiledsim.experiment import Experiment
-from tiledsim.scheduler import launch, run
+from tiledsim.scheduler import run
+from tiledsim.scheduler.session.collaborators import Collaborators
 from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def measure(name: str, location: str, experiment: Experiment) -> float:
+def measure(name: str, location: str, experiment: Experiment, cut: Collaborators) -> float:
     """Make a run, compare every pixel, print and return its seconds."""
     started = time.perf_counter()
-    summary = run(experiment, location, workers=2, threads=2, overwrite=True, fsync=False)
+    summary = run(experiment, location, workers=2, threads=2, overwrite=True, fsync=False,
+                  collaborators=cut)  # fmt: skip
     seconds = time.perf_counter() - started
     image = zarr.open_array(open_files(location).zarr(), path="image", mode="r")[:]
     lost = int((np.asarray(image) != simulate(experiment).astype(np.float32)).sum())
@@ -45,7 +47,7 @@ def main() -> int:
     edge = parser.parse_args().edge
     size = 16 * edge
     layout = Layout((1, 1, size, size), (16, 16), (16, 16), (16, 16))
-    launch.choose_layout = lambda scene, tile=None: layout
+    cut = Collaborators(cut=lambda scene, tile: layout)
     experiment = Experiment(
         beam={"wavelength_A": 1.0},
         crystal={"cell_A_deg": (70, 80, 90, 75, 85, 95), "cells": (9, 8, 7)},
@@ -60,7 +62,7 @@ def main() -> int:
         )  # fmt: skip
         assert server.stdout is not None
         try:
-            local = measure("folder", f"{folder}/image.zarr", experiment)
+            local = measure("folder", f"{folder}/image.zarr", experiment, cut)
             endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
             os.environ |= {
                 "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
@@ -69,7 +71,7 @@ def main() -> int:
             import boto3
 
             boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="bench")
-            there = measure("s3", "s3://bench/image.zarr", experiment)
+            there = measure("s3", "s3://bench/image.zarr", experiment, cut)
             log = (Path(folder) / "log").read_text().splitlines()
             requests = sum("GET /bench/image.zarr/image/c" not in line for line in log)
             print(

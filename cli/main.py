@@ -27,6 +27,7 @@ from tiledsim.cli import (
     verify,
     watch,
 )
+from tiledsim.cli.run_options import in_flags
 from tiledsim.cli.running import RunStoppedError
 from tiledsim.errors import RunError, TiledsimError
 
@@ -120,7 +121,7 @@ def _complain(message: str, debug: bool) -> None:
     with contextlib.suppress(OSError):  # nobody reads it any more; the status still says it
         if debug:
             traceback.print_exc()
-        print(f"tiledsim: error: {message}", file=sys.stderr)
+        print(f"tiledsim: error: {in_flags(message)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

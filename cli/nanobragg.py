@@ -5,8 +5,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,29 +19,8 @@ from tiledsim.cli.options import (
     read_quirks,
     refuse_unknown_options,
 )
-from tiledsim.cli.running import (
-    BackendOption,
-    ClusterConfigOption,
-    ClusterOption,
-    DtypeOption,
-    GpusOption,
-    OverwriteOption,
-    QuietOption,
-    ReportOption,
-    ResumeOption,
-    RunStoppedError,
-    SchedulerFileOption,
-    SchedulerOption,
-    ThreadsOption,
-    TileOption,
-    TimeLimitOption,
-    TlsCaFileOption,
-    TlsCertOption,
-    TlsKeyOption,
-    WorkersOption,
-    announce,
-    execute,
-)
+from tiledsim.cli.run_options import takes_run_options
+from tiledsim.cli.running import QuietOption, RunStoppedError, announce, execute
 
 if TYPE_CHECKING:
     from tiledsim.nanobragg.camera import Camera
@@ -51,7 +31,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("nanobragg", context_settings=FLAG_SETTINGS)(nanobragg)
+    app.command("nanobragg", context_settings=FLAG_SETTINGS)(takes_run_options(nanobragg))
 
 
 def nanobragg(
@@ -63,23 +43,8 @@ def nanobragg(
         str | None,
         typer.Option("--zarr", metavar="OUT.zarr", help="Keep the Zarr store, here."),
     ] = None,
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    gpus: GpusOption = None,
-    cluster: ClusterOption = None,
-    cluster_config: ClusterConfigOption = None,
-    scheduler: SchedulerOption = None,
-    scheduler_file: SchedulerFileOption = None,
-    tls_ca_file: TlsCaFileOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
-    tile: TileOption = None,
-    backend: BackendOption = "auto",
-    dtype: DtypeOption = "float64",
-    overwrite: OverwriteOption = False,
-    resume: ResumeOption = False,
-    time_limit: TimeLimitOption = None,
-    report: ReportOption = None,
+    *,
+    options: dict[str, Any],
     quiet: QuietOption = False,
 ) -> None:
     """Run nanoBragg's command line, in tiles; c-parity unless --mode spec.
@@ -98,12 +63,13 @@ def nanobragg(
     from tiledsim.nanobragg.command import parse_nanobragg
     from tiledsim.nanobragg.outputs import outputs_of
     from tiledsim.scene.build import build_scene
-    from tiledsim.scheduler.cluster.remote import Tls
+    from tiledsim.scheduler.presets import resolve
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
-    if resume and zarr is None:
+    chosen = resolve(options)
+    if chosen.resume and zarr is None:
         raise ExperimentError("--resume continues a store; name it with --zarr")
     for note in command.notes:
         print(f"tiledsim: note: {note}", file=sys.stderr)
@@ -122,14 +88,9 @@ def nanobragg(
             scratch = stack.enter_context(_scratch(outputs, store_kept=zarr is not None))
         store = str(scratch / "image.zarr") if scratch is not None and zarr is None else zarr
         assert store is not None  # without --zarr there is a float image at least
-        summary = execute(
-            command.experiment, scene, store,
-            quiet=quiet_progress, workers=workers, threads=threads,
-            gpus=gpus, cluster=cluster, cluster_config=cluster_config, scheduler=scheduler,
-            scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key), tile=tile,
-            backend=backend, dtype=dtype, overwrite=overwrite, resume=resume, report=report,
-            time_limit_minutes=time_limit, fsync=zarr is not None,
-        )  # fmt: skip
+        if zarr is None:
+            chosen = replace(chosen, fsync=False)  # nobody keeps it
+        summary = execute(command.experiment, scene, store, chosen, quiet=quiet_progress)
         if command.printout and not quiet:
             _print_pixels(command, scene, camera)
         if scratch is not None:

@@ -2,28 +2,19 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
 from tiledsim.cli.progress import plan_lines
-from tiledsim.cli.running import (
-    BackendOption,
-    ClusterConfigOption,
-    ClusterOption,
-    DtypeOption,
-    GpusOption,
-    ThreadsOption,
-    TileOption,
-    WorkersOption,
-    announce,
-)
+from tiledsim.cli.run_options import takes_run_options
+from tiledsim.cli.running import announce
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("plan")(plan)
+    app.command("plan")(takes_run_options(plan))
 
 
 def plan(
@@ -33,17 +24,13 @@ def plan(
     ],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    gpus: GpusOption = None,
-    cluster: ClusterOption = None,
-    cluster_config: ClusterConfigOption = None,
-    tile: TileOption = None,
-    backend: BackendOption = "auto",
-    dtype: DtypeOption = "float64",
+    *,
+    options: dict[str, Any],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show pixels, steps, tiles, bytes, memory and estimated time of a run; nothing is rendered.
+
+    Takes the options of tiledsim run; those that do not change the plan have no effect on it.
 
     \b
     Examples:
@@ -52,18 +39,17 @@ def plan(
     """
     from tiledsim.scene.build import build_scene
     from tiledsim.scheduler.launch import choose_workers
+    from tiledsim.scheduler.presets import resolve
     from tiledsim.scheduler.session.plan import make_plan
     from tiledsim.scheduler.store.layout import choose_layout
 
-    place, name = choose_workers(
-        backend, dtype, workers=workers, threads=threads, gpus=gpus, cluster=cluster,
-        cluster_config=cluster_config,
-    )  # fmt: skip
     parsed = read_experiment(experiment, mode, quirks)
+    chosen = resolve(options, parsed.run)
+    place, name = choose_workers(chosen.backend, chosen.dtype, chosen.where)
     scene = build_scene(parsed)
     made = make_plan(
-        scene, choose_layout(scene, tile), workers=place.workers, threads=place.threads,
-        backend=name, dtype=dtype,
+        scene, choose_layout(scene, chosen.tile), workers=place.workers, threads=place.threads,
+        backend=name, dtype=chosen.dtype,
     )  # fmt: skip
     if as_json:
         print(json.dumps(asdict(made), indent=2))

@@ -1,44 +1,17 @@
 """``tiledsim run``: render an experiment into a Zarr store."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
-from tiledsim.cli.running import (
-    BackendOption,
-    ClusterConfigOption,
-    ClusterOption,
-    DtypeOption,
-    GpusOption,
-    OverwriteOption,
-    QuietOption,
-    ReportOption,
-    ResumeOption,
-    SchedulerFileOption,
-    SchedulerOption,
-    ThreadsOption,
-    TileOption,
-    TimeLimitOption,
-    TlsCaFileOption,
-    TlsCertOption,
-    TlsKeyOption,
-    WorkersOption,
-    announce,
-    execute,
-)
-
-RepairOption = Annotated[
-    bool,
-    typer.Option(
-        "--repair", help="With --resume: read finished tiles back, render damaged ones again."
-    ),
-]
+from tiledsim.cli.run_options import takes_run_options
+from tiledsim.cli.running import QuietOption, announce, execute
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("run")(run)
+    app.command("run")(takes_run_options(run))
 
 
 def run(
@@ -51,24 +24,8 @@ def run(
     ],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    gpus: GpusOption = None,
-    cluster: ClusterOption = None,
-    cluster_config: ClusterConfigOption = None,
-    scheduler: SchedulerOption = None,
-    scheduler_file: SchedulerFileOption = None,
-    tls_ca_file: TlsCaFileOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
-    tile: TileOption = None,
-    backend: BackendOption = "auto",
-    dtype: DtypeOption = "float64",
-    overwrite: OverwriteOption = False,
-    resume: ResumeOption = False,
-    repair: RepairOption = False,
-    time_limit: TimeLimitOption = None,
-    report: ReportOption = None,
+    *,
+    options: dict[str, Any],
     quiet: QuietOption = False,
 ) -> None:
     """Render all images of an experiment on Dask workers, each of which writes its own tiles.
@@ -76,6 +33,7 @@ def run(
     Prints what it will do, shows progress, and prints the summary last.  A run that is cut short,
     also by Ctrl-C, SIGTERM (as batch systems send it) or --time-limit, is continued by the same
     command with --resume, and ends with the same bytes.  tiledsim watch shows it from elsewhere.
+    Options may be preset: TILEDSIM_WORKERS=4, or workers = 4 below [run] in the experiment.
 
     \b
     Examples:
@@ -88,17 +46,11 @@ def run(
       tiledsim run experiment.toml -o image.zarr --resume --repair
     """
     from tiledsim.scene.build import build_scene
-    from tiledsim.scheduler.cluster.remote import Tls
+    from tiledsim.scheduler.presets import resolve
 
     parsed = read_experiment([experiment], mode, quirks)
+    chosen = resolve(options, parsed.run)
     scene = build_scene(parsed)
     if not quiet:
         announce(parsed, scene)
-    summary = execute(
-        parsed, scene, output, quiet=quiet, workers=workers, threads=threads, gpus=gpus,
-        cluster=cluster, cluster_config=cluster_config, scheduler=scheduler,
-        scheduler_file=scheduler_file, tls=Tls(tls_ca_file, tls_cert, tls_key), tile=tile,
-        backend=backend, dtype=dtype, overwrite=overwrite, resume=resume, repair=repair,
-        report=report, time_limit_minutes=time_limit,
-    )  # fmt: skip
-    print(summary.text())
+    print(execute(parsed, scene, output, chosen, quiet=quiet).text())

@@ -33,7 +33,7 @@ def summary(
       tiledsim summary image.zarr --json
       tiledsim summary one.zarr two.zarr four.zarr --plot scaling.png
     """
-    from tiledsim.scheduler.launch import load_summary
+    from tiledsim.scheduler.results.stored_summary import load_summary
     from tiledsim.scheduler.store.files import open_files
 
     if len(stores) == 1:

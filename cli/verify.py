@@ -25,9 +25,10 @@ def verify(
       tiledsim verify image.zarr
       tiledsim verify image.zarr --sample 100
     """
+    from tiledsim.cli.run_options import in_flags
     from tiledsim.scheduler.results.verify import verify as check
 
     verdict = check(store, sample=sample)
-    print(verdict.text())
+    print(in_flags(verdict.text()))
     if not verdict.sound:
         raise typer.Exit(1)

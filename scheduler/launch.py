@@ -1,34 +1,32 @@
 """Render an experiment into a store: checks, the store, the cluster, a session, the summary."""
 
-import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tiledsim.errors import BackendError, InputFileError, RunError, StoreError
+from tiledsim.errors import BackendError, ExperimentError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
-from tiledsim.kernels.choice import BACKENDS, check_names
+from tiledsim.kernels.choice import check_names
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.cluster.choose import Place, choose_place
 from tiledsim.scheduler.cluster.local import wait_for_workers
-from tiledsim.scheduler.cluster.remote import Tls
-from tiledsim.scheduler.cluster.slurm import ClusterConfig
-from tiledsim.scheduler.journal.failure_logs import clear_logs, write_logs
-from tiledsim.scheduler.journal.journal import Journal
-from tiledsim.scheduler.journal.zarr_columns import write_columns
+from tiledsim.scheduler.journal.records_of_store import read_records
+from tiledsim.scheduler.options import RunOptions, Where
+from tiledsim.scheduler.presets import resolve
 from tiledsim.scheduler.results.dask_report import check_report, performance_report
-from tiledsim.scheduler.results.summarise import summarise
+from tiledsim.scheduler.results.finish import finish
+from tiledsim.scheduler.results.stored_summary import load_summary
 from tiledsim.scheduler.results.summary import Summary
-from tiledsim.scheduler.results.verify import check_scene, find_damage, layout_of, read_records
-from tiledsim.scheduler.session.batches import BATCH_SECONDS
-from tiledsim.scheduler.session.create import create_store, record_devices, save_scene
-from tiledsim.scheduler.session.driver import Driver
-from tiledsim.scheduler.session.events import Callback, Connecting, RunFinished, RunStarted
-from tiledsim.scheduler.session.plan import Plan, make_plan, refuse_what_does_not_fit
+from tiledsim.scheduler.session.collaborators import Collaborators
+from tiledsim.scheduler.session.create import create_store, record_devices
+from tiledsim.scheduler.session.events import Callback, Connecting
+from tiledsim.scheduler.session.existing import backend_of, check_deletable, check_same_run
+from tiledsim.scheduler.session.plan import make_plan, refuse_what_does_not_fit
 from tiledsim.scheduler.session.preflight import (
     ask_for_backend,
     check_folder,
@@ -36,136 +34,201 @@ from tiledsim.scheduler.session.preflight import (
     describe_devices,
     release_devices,
 )
-from tiledsim.scheduler.session.task import SCENES, Job
-from tiledsim.scheduler.session.time_limit import OVERTIME, Deadline
+from tiledsim.scheduler.session.repair import repair
+from tiledsim.scheduler.session.session import run_session
+from tiledsim.scheduler.session.task import Job
+from tiledsim.scheduler.session.time_limit import Deadline
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.experiment_diff import first_difference
-from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
-from tiledsim.scheduler.store.layout import Layout, choose_layout
+from tiledsim.scheduler.store.files import Files, LocalFiles, open_files
+from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.lease import Lease
 
 
 def run(
-    experiment: Experiment, location: str | Path, *, client: Any = None,
-    scheduler: str | None = None, scheduler_file: str | Path | None = None,
-    cluster: str | None = None, cluster_config: str | Path | ClusterConfig | None = None,
-    gpus: str | None = None, tls: Tls | None = None,
-    workers: int | None = None, threads: int | None = None,
-    tile: tuple[int, int] | None = None,
-    backend: str = "auto", dtype: str = "float64", overwrite: bool = False, resume: bool = False,
-    repair: bool = False, attempts: int = 3, fsync: bool = True, callbacks: Iterable[Callback] = (),
-    time_limit_minutes: float | None = None, report: str | Path | None = None,
-    command: str = "", scene: Scene | None = None,
+    experiment: Experiment, location: str | Path, options: RunOptions | None = None, *,
+    client: Any = None, callbacks: Iterable[Callback] = (), command: str = "",
+    scene: Scene | None = None, collaborators: Collaborators | None = None, **given: Any,
 ) -> Summary:  # fmt: skip
     """Render all images of an experiment into a Zarr store and return the summary.
 
-    Where: ``client`` is a Dask client of the caller's, ``scheduler`` the address of a scheduler
-    and ``scheduler_file`` its file, with ``tls`` for its certificates.  Without them, workers are
-    started: on this machine (``cluster="local"``, the default) one process with a thread a core, or
-    ``workers`` processes with ``threads`` each; with ``cluster="cuda"`` or ``gpus`` ("all", "2",
-    "0,2") one process for each GPU; with ``cluster="slurm"`` jobs of ``cluster_config``.
+    Parameters
+    ----------
+    experiment
+        What to render.
+    location
+        The store: a folder, or a URL such as ``s3://bucket/run.zarr``.
+    options
+        How, and where; excludes ``given``.  Nothing is added from the environment or the
+        experiment's ``[run]`` table.
+    client
+        A Dask client of the caller's, whose workers render; excludes the options that say where.
+    callbacks
+        Called with each event (:mod:`tiledsim.scheduler.session.events`).
+    command
+        Recorded in the store; the command line of this process by default.
+    scene
+        What ``build_scene(experiment)`` has returned, if it is there already.
+    collaborators
+        What stands in for parts of the run, in tests.
+    **given
+        Options by name, such as ``workers=4``: the fields of
+        :class:`~tiledsim.scheduler.options.RunOptions` and of
+        :class:`~tiledsim.scheduler.options.Where`.  Those left out are preset by variables
+        (``TILEDSIM_WORKERS``), else by the experiment's ``[run]`` table.
 
-    ``backend="auto"`` takes CUDA where this machine, or all workers elsewhere, can use it, and what
-    the store was begun with on ``resume``; ``"any"`` lets each worker elsewhere take what it has.
+    Returns
+    -------
+    Summary
+        Statistics of the images, and how the run went.
 
-    ``tile`` (rows, cols) is rounded up to whole shards.  ``resume`` continues a run that was cut
-    short; ``repair`` with it reads the finished tiles back and renders those again that are
-    damaged; ``overwrite`` deletes one.  ``fsync`` makes every tile durable before it counts as
-    done.  After ``time_limit_minutes`` no tile is begun that would not be ready.  ``report`` is
-    the name of an HTML file for Dask's performance report.
-
-    Raises ExperimentError, StoreError or BackendError before anything is written, and RunError
-    for a run that could not be finished; what it did is kept for ``resume``.
+    Raises
+    ------
+    ExperimentError, OptionError, StoreError, BackendError
+        Before anything is written.
+    RunError
+        For a run that could not be finished; what it did is kept for ``resume``.
     """
-    if resume and overwrite:
-        raise StoreError("--resume and --overwrite are both given: one keeps a store, one does not")
-    if repair and not resume:
-        raise StoreError("repair needs resume: it renders damaged tiles of a run again")
-    deadline = None if time_limit_minutes is None else Deadline(time_limit_minutes)
-    files = open_files(location)
-    if backend == "auto" and resume and (kept_backend := _backend_of(files)):
-        backend = kept_backend
-        if "summary" in store.read_attributes(files) and not repair:  # here nothing need render
-            scene = scene or build_scene(experiment)
-            _check_same_run(files, experiment, scene, backend, dtype, tile, repair=False)
+    if not isinstance(experiment, Experiment):
+        raise ExperimentError(
+            f"experiment: must be an Experiment, not {type(experiment).__name__}; "
+            "tiledsim.load(file) reads one"
+        )
+    if options is None:
+        options = resolve(given, experiment.run, placed=client is not None)
+    elif given:
+        raise TypeError(f"options is given, and {', '.join(given)} beside it; give one of both")
+    return _Run(
+        experiment, open_files(location), options, client, tuple(callbacks), command, scene,
+        collaborators or Collaborators(),
+    ).run()  # fmt: skip
+
+
+class _Run:
+    """The steps of :func:`run`, and what they share."""
+
+    def __init__(
+        self, experiment: Experiment, files: Files, options: RunOptions, client: Any,
+        callbacks: tuple[Callback, ...], command: str, scene: Scene | None,
+        collaborators: Collaborators,
+    ) -> None:  # fmt: skip
+        limit = options.time_limit_minutes
+        self._deadline = None if limit is None else Deadline(limit)
+        self._experiment = experiment
+        self._files = files
+        self._options = options
+        self._client = client
+        self._callbacks = callbacks
+        self._command = command
+        self._scene = scene
+        self._with = collaborators
+
+    def run(self) -> Summary:
+        """Check, connect, render and summarise."""
+        files, options = self._files, self._options
+        backend = options.backend
+        if backend == "auto" and options.resume and (kept_backend := backend_of(files)):
+            backend = kept_backend
+            if self._is_finished():  # here nothing need render
+                self._find_kept(backend, self._build())
+                return load_summary(files)
+        place, name = choose_workers(backend, options.dtype, options.where, self._client)
+        if options.report is not None:
+            check_report(options.report)
+        scene = self._build()
+        kept = self._find_kept(name, scene)
+        if kept and self._is_finished():
             return load_summary(files)
-    place, name = choose_workers(
-        backend, dtype,
-        client=client, scheduler=scheduler, scheduler_file=scheduler_file, cluster=cluster,
-        cluster_config=cluster_config, gpus=gpus, workers=workers, threads=threads, tls=tls,
-    )  # fmt: skip
-    if report is not None:
-        check_report(Path(report))
-    scene = scene or build_scene(experiment)
+        layout = kept or self._with.cut(scene, options.tile)
+        plan = make_plan(
+            scene, layout, workers=place.workers, threads=place.threads, backend=name,
+            dtype=options.dtype,
+        )  # fmt: skip
+        missing = 1.0
+        if kept and isinstance(files, LocalFiles):
+            missing = float(np.mean(~read_records(files, layout).done))
+        refuse_what_does_not_fit(plan, files, local=place.on_this_machine, missing=missing)
+        for callback in self._callbacks:
+            callback(Connecting(place.kind, place.workers))
+        with place.connect(keys_folder=_folder_beside(files)) as connected:
+            return self._on(connected, place, name, scene, layout, kept)
 
-    def find_kept() -> Layout | None:
-        """Return the layout of the run to continue, None where a store is to be made."""
-        if not store.exists(files):
-            return None
-        if resume:
-            return _check_same_run(files, experiment, scene, name, dtype, tile, repair=repair)
-        if not overwrite:
-            raise StoreError(
-                f"{files.url} exists; --overwrite it, --resume it or give another name"
-            )
-        _check_deletable(files)
-        return None
-
-    kept = find_kept()
-    if kept and "summary" in store.read_attributes(files) and not repair:
-        return load_summary(files)
-    layout = kept or choose_layout(scene, tile)
-    plan = make_plan(
-        scene, layout, workers=place.workers, threads=place.threads, backend=name, dtype=dtype
-    )
-    missing = 1.0
-    if kept and isinstance(files, LocalFiles):
-        missing = float(np.mean(~read_records(files, layout).done))
-    refuse_what_does_not_fit(plan, files, local=place.on_this_machine, missing=missing)
-    told = tuple(callbacks)
-    for callback in told:
-        callback(Connecting(place.kind, place.workers))
-    with place.connect(keys_folder=_folder_beside(files)) as connected:
-        there, in_all = wait_for_workers(connected)
+    def _on(
+        self, client: Any, place: Place, name: str, scene: Scene, layout: Layout,
+        kept: Layout | None,
+    ) -> Summary:  # fmt: skip
+        """Make or continue the store with the workers of a client."""
+        files, options = self._files, self._options
+        there, in_all = wait_for_workers(client)
+        threads = place.threads
         if not place.on_this_machine:
-            check_workers(connected)
-            check_folder(connected, files)
+            check_workers(client)
+            check_folder(client, files)
             if name == "auto":
-                name = ask_for_backend(connected)
-        devices = [] if name == "cpu" else describe_devices(connected, name, dtype)
-        if not place.on_this_machine:
-            plan = make_plan(
-                scene, layout, workers=there, threads=max(1, in_all // there), backend=name,
-                dtype=dtype,
-            )  # fmt: skip
-        with performance_report(connected, report), Lease(files) as lease:
-            if find_kept() != kept:  # by another driver, before the lease was ours
+                name = ask_for_backend(client)
+            threads = max(1, in_all // there)
+        devices = [] if name == "cpu" else describe_devices(client, name, options.dtype)
+        plan = make_plan(
+            scene, layout, workers=place.workers if place.on_this_machine else there,
+            threads=threads, backend=name, dtype=options.dtype,
+        )  # fmt: skip
+        with performance_report(client, options.report), Lease(files) as lease:
+            if self._find_kept(name, scene) != kept:  # by another driver, before we had the lease
                 raise StoreError(f"{files.url} has changed at this moment; try again")
             if kept is None:
-                create_store(files, experiment, scene, layout, plan, command)
-            elif repair:
-                _repair(files, scene, layout)
+                create_store(files, self._experiment, scene, layout, plan, options, self._command)
+            elif options.repair:
+                repair(files, scene, layout)
             if devices:
-                record_devices(files, scene, dtype, devices)
+                record_devices(files, scene, options.dtype, devices)
             if "summary" in store.read_attributes(files):
                 return load_summary(files)
-            job = Job(files.url, scene.hash, layout, name, dtype, fsync)
+            job = Job(files.url, scene.hash, layout, name, options.dtype, options.fsync)
             try:
-                return _session(connected, files, lease, job, scene, plan, attempts, told, deadline)
+                run_session(
+                    client, files, lease, job, plan, attempts=options.attempts,
+                    callbacks=self._callbacks, deadline=self._deadline, task=self._with.task,
+                )  # fmt: skip
+                return finish(files, lease, layout, scene)
             finally:
                 if devices and not place.on_this_machine:
-                    release_devices(connected, name, dtype)
+                    release_devices(client, name, options.dtype)
+
+    def _build(self) -> Scene:
+        if self._scene is None:
+            self._scene = build_scene(self._experiment)
+        return self._scene
+
+    def _is_finished(self) -> bool:
+        """Whether the store that is there has its summary, and nobody asks for a repair."""
+        return "summary" in store.read_attributes(self._files) and not self._options.repair
+
+    def _find_kept(self, backend: str, scene: Scene) -> Layout | None:
+        """Return the layout of the run to continue, None where a store is to be made."""
+        files, options = self._files, self._options
+        if not store.exists(files):
+            return None
+        if options.resume:
+            return check_same_run(
+                files, self._experiment, scene, backend, options.dtype, options.tile,
+                repair=options.repair,
+            )  # fmt: skip
+        if not options.overwrite:
+            raise StoreError(
+                f"{files.url} exists; `overwrite` it, `resume` it or give another name"
+            )
+        check_deletable(files)
+        return None
 
 
-def choose_workers(backend: str, dtype: str, **where: Any) -> tuple[Place, str]:
-    """Check where to run (the options of :func:`choose_place`) and resolve the backend for it.
+def choose_workers(backend: str, dtype: str, where: Where, client: Any = None) -> tuple[Place, str]:
+    """Check where to run (:func:`choose_place`) and resolve the backend for it.
 
     Where this machine is to render and CUDA is taken, it is one process for each GPU.
     """
-    place = choose_place(**where)
+    place = choose_place(where, client)
     name = _backend_for(place, backend, dtype)
     if name == "cuda" and place.kind == "local":
-        place = choose_place(**where | {"cluster": "cuda"})
+        place = choose_place(replace(where, cluster="cuda"))
     return place, name
 
 
@@ -178,8 +241,8 @@ def _backend_for(place: Place, backend: str, dtype: str) -> str:
     if place.has_gpus:
         if backend == "cpu":
             raise BackendError(
-                "--backend cpu on workers with GPUs; leave out --backend, or --gpus, --cluster "
-                "cuda and gpus_per_job"
+                "`backend=cpu` on workers with GPUs; leave out `backend`, or `gpus`, "
+                "`cluster=cuda` and gpus_per_job"
             )
         backend = "cuda"
     if place.on_this_machine:
@@ -188,171 +251,8 @@ def _backend_for(place: Place, backend: str, dtype: str) -> str:
     return "cuda" if backend == "auto" and dtype == "mixed" else backend
 
 
-def _backend_of(files: Files) -> str | None:
-    """Return the backend of a store, to go on with; None where there is no store."""
-    if not store.exists(files):
-        return None
-    backend = store.read_attributes(files).get("backend")
-    return backend if isinstance(backend, str) and backend in BACKENDS else None
-
-
 def _folder_beside(files: Files) -> Path:
     """A folder that this machine and the workers see: that of the store, or the home."""
     if isinstance(files, LocalFiles) and files.folder.absolute().parent.is_dir():
         return files.folder.absolute().parent
     return Path.home()
-
-
-def _repair(files: Files, scene: Scene, layout: Layout) -> None:
-    """Put a damaged scene right, and take back the records of damaged tiles, and the summary with
-    them.  With the lease held.
-    """
-    try:
-        check_scene(files, scene.hash)
-    except InputFileError:
-        files.remove(f"{SCENES}/{scene.hash}/")
-        save_scene(files, scene)
-    journal = Journal(files)
-    records = read_records(files, layout)
-    damaged = [damage.index for damage in find_damage(files, layout, records)]
-    if damaged:
-        store.remove_attribute(files, "summary")
-        journal.drop(damaged)
-
-
-def _check_deletable(files: Files) -> None:
-    try:
-        store.read_attributes(files)
-    except StoreError as error:
-        raise StoreError(f"{error}; --overwrite deletes stores of tiledsim only") from None
-    if others := store.foreign(files):
-        raise StoreError(
-            f"{files.url} holds {others[0][:80]!r}, which is not of tiledsim; move it elsewhere "
-            "before --overwrite"
-        )
-
-
-def _check_same_run(
-    files: Files, experiment: Experiment, scene: Scene, backend: str, dtype: str,
-    tile: tuple[int, int] | None, *, repair: bool,
-) -> Layout:  # fmt: skip
-    """Return the layout of a store, or refuse to continue it with the first difference named."""
-    about = store.read_attributes(files)
-    layout = layout_of(files)
-    try:
-        kept = {key: about[key] for key in ("mode", "scene_hash", "dtype", "backend")}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
-    if kept["backend"] == "any":  # then tiles of every backend may stand beside each other
-        backend = "any"
-    asked = {"mode": scene.mode, "scene_hash": scene.hash, "dtype": dtype, "backend": backend}
-    for key, value in asked.items():
-        if kept[key] != value:
-            what = f"{key} is {str(kept[key])[:80]} in the store, {value} now"
-            if key == "scene_hash":
-                what = first_difference(str(about.get("experiment", "")), experiment)
-                what = f"the experiment differs: {what}"
-            raise StoreError(
-                f"{files.url} cannot be resumed: {what}; resume with the same, or --overwrite"
-            )
-    if layout.shape != scene.shape or (tile and choose_layout(scene, tile).tile != layout.tile):
-        raise StoreError(
-            f"{files.url} cannot be resumed: its tiles are {layout.tile[0]} x {layout.tile[1]}; "
-            "leave --tile out or give the same"
-        )
-    if repair:
-        return layout
-    try:
-        check_scene(files, scene.hash)
-    except InputFileError as error:
-        raise StoreError(
-            f"{files.url} cannot be resumed: {error}; --resume --repair puts it right"
-        ) from None
-    return layout
-
-
-def _session(
-    client: Any, files: Files, lease: Lease, job: Job, scene: Scene, plan: Plan, attempts: int,
-    callbacks: tuple[Callback, ...], deadline: Deadline | None,
-) -> Summary:  # fmt: skip
-    journal = Journal(files)
-    done = read_records(files, job.layout).done
-    store.sweep_partial_files(files)
-    clear_logs(files)
-    before = int(np.count_nonzero(done))
-    workers = wait_for_workers(client)[0] if before < done.size else 0
-    for callback in callbacks:
-        callback(RunStarted(plan, before, workers, client.dashboard_link, job.layout.grid, done))
-    # How fast a GPU is shows with its first tile.
-    seconds = BATCH_SECONDS * plan.tiles if plan.seconds is None else plan.seconds
-    guess = seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
-    driver = Driver(
-        client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,
-        first_batch=int(BATCH_SECONDS / max(guess, 1e-6)), deadline=deadline,
-    )  # fmt: skip
-    started = time.perf_counter()
-    try:
-        driver.work_through()
-    except (KeyboardInterrupt, RunError, OSError) as error:
-        advice = f"{before + driver.recorded:,} of {done.size:,} tiles are done; --resume continues"
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"stopped: {advice}") from None
-        raise RunError(f"{_what_failed(files, error)}; {advice}") from None
-    for callback in callbacks:
-        callback(RunFinished(time.perf_counter() - started, len(driver.failed)))
-    reached = before + driver.recorded
-    if deadline is not None and reached + len(driver.failed) < done.size:
-        raise RunError(
-            f"{OVERTIME}: {reached:,} of {done.size:,} tiles are done; --resume continues"
-        )
-    if driver.failed:
-        first = driver.failed[min(driver.failed)]
-        try:
-            log = f"log: {write_logs(files, job.layout, driver.failed)}"
-        except OSError as error:  # it may not hide what failed
-            log = f"no log: {_what_failed(files, error)}"
-        raise RunError(
-            f"{len(driver.failed):,} of {done.size:,} tiles failed {attempts} times, the "
-            f"first at {job.layout.tile_at(first.index)}: {first.error} ({log}); the others "
-            "are done, and --resume tries these again"
-        )
-    records = journal.read(job.layout.tiles)
-    if not records.done.all():  # an object store may let an old write win over a new one
-        raise RunError(
-            f"{files.url}: the journal has {len(records):,} of {done.size:,} tiles, though all "
-            "were written to it; --resume renders the others again"
-        )
-    summary = summarise(
-        job.layout, records, scale=scene.scale_factors(), steps_per_pixel=scene.steps_per_pixel
-    )
-    try:
-        lease.renew()
-        store.sweep_partial_files(files)
-        write_columns(files, job.layout, records)
-        store.update_attributes(files, {"summary": summary.to_json()})
-    except OSError as error:
-        raise RunError(
-            f"{_what_failed(files, error)}; all tiles are done, but not the summary; --resume "
-            "makes it"
-        ) from None
-    return summary
-
-
-def _what_failed(files: Files, error: Exception) -> str:
-    """Name what ended a run, for its last line."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return f"{files.url}: {error.strerror}; free some room there"
-    return str(error)
-
-
-def load_summary(files: Files) -> Summary:
-    """Return the summary that a finished run left in its store; StoreError if it did not finish."""
-    about = store.read_attributes(files)
-    if "summary" not in about:
-        raise StoreError(f"{files.url}: the run is not finished; tiledsim run --resume finishes it")
-    try:
-        return Summary.from_json(about["summary"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{files.url}: its summary is damaged, or of an earlier tiledsim: {error!r}"
-        ) from None

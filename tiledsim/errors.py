@@ -17,6 +17,10 @@ class InputFileError(ExperimentError):
     """A file that is missing, unreadable or malformed."""
 
 
+class OptionError(TiledsimError, ValueError):
+    """An option of a run that is wrong, or that another one excludes."""
+
+
 class StoreError(TiledsimError, OSError):
     """A Zarr store that cannot be created, opened or continued."""
 

@@ -16,10 +16,9 @@ from tiledsim.scheduler.cluster.slurm import (
     load_cluster_config,
     slurm_client,
 )
+from tiledsim.scheduler.options import Where
 
 Kind = Literal["local", "cuda", "slurm", "scheduler", "client"]
-KINDS = ("local", "cuda", "slurm")
-"""Those that ``--cluster`` names."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Place:
     scheduler_file: Path | None = None
     tls: Tls = field(default_factory=Tls)
     config: ClusterConfig = field(default_factory=ClusterConfig)
+    dashboard: bool = False
+    """Whether workers that are started here have Dask's dashboard."""
 
     @property
     def on_this_machine(self) -> bool:
@@ -76,91 +77,80 @@ class Place:
                     yield client
 
 
-def choose_place(
-    *, client: Any = None, scheduler: str | None = None, scheduler_file: str | Path | None = None,
-    cluster: str | None = None, cluster_config: str | Path | ClusterConfig | None = None,
-    gpus: str | None = None, workers: int | None = None, threads: int | None = None,
-    tls: Tls | None = None,
-) -> Place:  # fmt: skip
+def choose_place(where: Where, client: Any = None) -> Place:
     """Check what was asked of where to run; without anything, one process with a thread a core.
 
     Raises BackendError or InputFileError for choices that exclude each other, GPUs that are not
     there, files that cannot be used.
     """
-    if cluster not in (None, *KINDS):
-        raise BackendError(f"--cluster {cluster}: must be one of {', '.join(KINDS)}")
     named = {
         "a client": client is not None,
-        "--scheduler": scheduler is not None,
-        "--scheduler-file": scheduler_file is not None,
-        f"--cluster {cluster}": cluster is not None,
+        "`scheduler`": where.scheduler is not None,
+        "`scheduler_file`": where.scheduler_file is not None,
+        f"`cluster={where.cluster}`": where.cluster is not None,
     }
     chosen = [name for name, given in named.items() if given]
     if len(chosen) > 1:
         raise BackendError(f"{chosen[0]} and {chosen[1]} are both given; give one")
-    if cluster_config is not None and cluster != "slurm":
-        raise BackendError("--cluster-config is for --cluster slurm; leave it out, or give both")
-    there = client is not None or scheduler is not None or scheduler_file is not None
-    if tls and (not there or client is not None):
+    if where.cluster_config is not None and where.cluster != "slurm":
+        raise BackendError("`cluster_config` is for `cluster=slurm`; leave it out, or give both")
+    tls = Tls(where.tls_ca_file, where.tls_cert, where.tls_key)
+    if tls and where.scheduler is None and where.scheduler_file is None:
         raise BackendError(
-            "--tls-ca-file, --tls-cert and --tls-key are for --scheduler or --scheduler-file; "
+            "`tls_ca_file`, `tls_cert` and `tls_key` are for `scheduler` or `scheduler_file`; "
             "leave them out"
         )
-    if there:
-        for option, value in (("workers", workers), ("threads", threads), ("gpus", gpus)):
-            if value is not None:
+    if client is not None or where.scheduler is not None or where.scheduler_file is not None:
+        for option in ("workers", "threads", "gpus"):
+            if getattr(where, option) is not None:
                 raise BackendError(
-                    f"--{option} is for workers that tiledsim starts; {chosen[0]} has its own, so "
+                    f"`{option}` is for workers that tiledsim starts; {chosen[0]} has its own, so "
                     "leave it out"
                 )
         if client is not None:
             return Place("client", client=client)
-        security_of(tls or Tls())
-        file = None if scheduler_file is None else Path(scheduler_file)
-        return Place("scheduler", scheduler=scheduler, scheduler_file=file, tls=tls or Tls())
-    if cluster == "slurm":
-        return _slurm_place(cluster_config, gpus, workers, threads)
-    if gpus is not None or cluster == "cuda":
-        return _gpu_place(cluster, gpus, workers, threads)
-    processes = workers or 1
-    return Place("local", processes, threads or max(1, cores() // processes))
-
-
-def _gpu_place(
-    cluster: str | None, gpus: str | None, workers: int | None, threads: int | None
-) -> Place:
-    if cluster == "local":
-        raise BackendError("--cluster local and --gpus are both given; GPUs have --cluster cuda")
-    for option, value in (("workers", workers), ("threads", threads)):
-        if value is not None:
-            raise BackendError(
-                f"--{option} with GPUs: each GPU has one process of one thread; leave it out "
-                "(--gpus 0,0 puts two on one GPU), or give --backend cpu"
-            )
-    chosen = choose_gpus(gpus or "all")
-    return Place("cuda", len(chosen), 1, chosen)
-
-
-def _slurm_place(
-    config: str | Path | ClusterConfig | None, gpus: str | None, workers: int | None,
-    threads: int | None,
-) -> Place:  # fmt: skip
-    if config is None:
-        config = ClusterConfig()
-    elif not isinstance(config, ClusterConfig):
-        config = load_cluster_config(Path(config))
-    if gpus is not None:
-        raise BackendError("--gpus with --cluster slurm: give gpus_per_job in --cluster-config")
-    if threads is not None:
-        raise BackendError(
-            "--threads with --cluster slurm: they are cores / processes in --cluster-config"
+        security_of(tls)
+        return Place(
+            "scheduler", scheduler=where.scheduler, scheduler_file=where.scheduler_file, tls=tls
         )
-    each = config.worker_processes
-    if workers is not None:
-        if workers % each:
+    if where.cluster == "slurm":
+        return _slurm_place(where)
+    if where.gpus is not None or where.cluster == "cuda":
+        return _gpu_place(where)
+    processes = where.workers or 1
+    threads = where.threads or max(1, cores() // processes)
+    return Place("local", processes, threads, dashboard=where.dashboard)
+
+
+def _gpu_place(where: Where) -> Place:
+    if where.cluster == "local":
+        raise BackendError("`cluster=local` and `gpus` are both given; GPUs have `cluster=cuda`")
+    for option in ("workers", "threads"):
+        if getattr(where, option) is not None:
             raise BackendError(
-                f"--workers {workers}: a job has {each} worker processes; give a multiple of {each}"
+                f"`{option}` with GPUs: each GPU has one process of one thread; leave it out "
+                "(`gpus=0,0` puts two on one GPU), or give `backend=cpu`"
             )
-        config = config.model_copy(update={"jobs": workers // each})
-    check_slurm(config)
-    return Place("slurm", config.jobs * each, config.worker_threads, config=config)
+    chosen = choose_gpus(where.gpus or "all")
+    return Place("cuda", len(chosen), 1, chosen, dashboard=where.dashboard)
+
+
+def _slurm_place(where: Where) -> Place:
+    config = where.cluster_config
+    table = ClusterConfig() if config is None else load_cluster_config(config)
+    if where.gpus is not None:
+        raise BackendError("`gpus` with `cluster=slurm`: give gpus_per_job in `cluster_config`")
+    if where.threads is not None:
+        raise BackendError(
+            "`threads` with `cluster=slurm`: they are cores / processes in `cluster_config`"
+        )
+    each = table.worker_processes
+    if where.workers is not None:
+        if where.workers % each:
+            raise BackendError(
+                f"`workers={where.workers}`: a job has {each} worker processes; give a multiple of "
+                f"{each}"
+            )
+        table = table.model_copy(update={"jobs": where.workers // each})
+    check_slurm(table)
+    return Place("slurm", table.jobs * each, table.worker_threads, config=table)

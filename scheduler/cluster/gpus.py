@@ -19,7 +19,7 @@ def choose_gpus(asked: str) -> tuple[str, ...]:
     if not visible:
         raise BackendError(
             "no NVIDIA GPU is visible here (nvidia-smi, CUDA_VISIBLE_DEVICES); "
-            "without --gpus and --cluster cuda the processor renders"
+            "without `gpus` and `cluster=cuda` the processor renders"
         )
     if asked == "all":
         return tuple(visible)
@@ -27,7 +27,7 @@ def choose_gpus(asked: str) -> tuple[str, ...]:
         count = int(asked)
         if not 1 <= count <= len(visible):
             raise BackendError(
-                f"--gpus {asked}: {len(visible)} GPU(s) are visible ({', '.join(visible)}); give a "
+                f"`gpus={asked}`: {len(visible)} GPU(s) are visible ({', '.join(visible)}); give a "
                 "number of them from 1, or names with commas between (2, is GPU number 2 alone)"
             )
         return tuple(visible[:count])
@@ -35,7 +35,7 @@ def choose_gpus(asked: str) -> tuple[str, ...]:
     unknown = [name for name in names if not _is_visible(name, visible)]
     if unknown or not names:
         raise BackendError(
-            f"--gpus {asked}: no GPU {unknown[0] if unknown else 'is named'}; visible are "
+            f"`gpus={asked}`: no GPU {unknown[0] if unknown else 'is named'}; visible are "
             f"{', '.join(visible)}; give names of these, a number, or all"
         )
     return names

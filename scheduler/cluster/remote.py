@@ -38,20 +38,20 @@ def security_of(tls: Tls) -> Any:
     """
     if not tls:
         return None
-    for option, file in (("--tls-ca-file", tls.ca_file), ("--tls-cert", tls.cert)):
+    for option, file in (("tls_ca_file", tls.ca_file), ("tls_cert", tls.cert)):
         if file is None:
-            raise BackendError(f"{option} is missing; TLS needs --tls-ca-file and --tls-cert")
+            raise BackendError(f"`{option}` is missing; TLS needs `tls_ca_file` and `tls_cert`")
     try:
         context = ssl.create_default_context(cafile=str(tls.ca_file))
     except (OSError, ssl.SSLError) as error:
         raise BackendError(
-            f"--tls-ca-file {tls.ca_file}: holds no certificates: {_reason(error)}"
+            f"`tls_ca_file={tls.ca_file}`: holds no certificates: {_reason(error)}"
         ) from None
     try:
         context.load_cert_chain(str(tls.cert), str(tls.key) if tls.key else None)
     except (OSError, ssl.SSLError) as error:
         raise BackendError(
-            f"--tls-cert {tls.cert}, --tls-key {tls.key or '(in the same file)'}: no certificate "
+            f"`tls_cert={tls.cert}`, `tls_key={tls.key or '(in the same file)'}`: no certificate "
             f"with its key: {_reason(error)}"
         ) from None
     from distributed import Security
@@ -62,6 +62,12 @@ def security_of(tls: Tls) -> Any:
         tls_client_cert=str(tls.cert),
         tls_client_key=str(tls.key) if tls.key else None,
     )
+
+
+def without_password(address: str) -> str:
+    """Return an address with what stands before an @ in it, a name and a password, left out."""
+    scheme, slashes, rest = address.rpartition("://")
+    return f"{scheme}{slashes}***@{rest.rpartition('@')[2]}" if "@" in rest else address
 
 
 def _reason(error: Exception) -> str:
@@ -81,7 +87,7 @@ def address_in(file: Path) -> str:
         except FileNotFoundError:
             trouble = "does not exist"
         except OSError as error:
-            raise BackendError(f"--scheduler-file {file}: {error.strerror}") from None
+            raise BackendError(f"`scheduler_file={file}`: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
             # Also what a scheduler has begun to write; it is complete in a moment.
             trouble = "is not the file of a Dask scheduler"
@@ -93,14 +99,14 @@ def address_in(file: Path) -> str:
             deadline = 0.0
         if time.monotonic() > deadline:
             raise BackendError(
-                f"--scheduler-file {file}: {trouble}; start one with dask scheduler "
+                f"`scheduler_file={file}`: {trouble}; start one with dask scheduler "
                 "--scheduler-file FILE, on a disk that both machines see"
             )
         time.sleep(0.1)
 
 
 CERTIFICATES = (
-    "give --tls-ca-file, --tls-cert and --tls-key, or set distributed.comm.tls in Dask's "
+    "give `tls_ca_file`, `tls_cert` and `tls_key`, or set distributed.comm.tls in Dask's "
     "configuration"
 )
 
@@ -150,9 +156,17 @@ def _parts_of(address: str) -> tuple[str, str, int]:
         protocol, place = parse_address(address)
         host, port = parse_host_port(place)
     except ValueError:
-        raise BackendError(f"{address!r} is no address of a scheduler; {advice}") from None
+        shown = without_password(address)
+        raise BackendError(f"{shown!r} is no address of a scheduler; {advice}") from None
+    if "@" in address:
+        raise BackendError(
+            f"{without_password(address)}: a scheduler takes no name and password, and an address "
+            f"is recorded; {advice}"
+        )
     if protocol not in ("tcp", "tls") or not host:
-        raise BackendError(f"{address!r}: schedulers are reached by tcp or tls; {advice}")
+        raise BackendError(
+            f"{without_password(address)!r}: schedulers are reached by tcp or tls; {advice}"
+        )
     return protocol, host, port
 
 
@@ -203,14 +217,14 @@ def _expect_tls(address: str, host: str, port: int, context: ssl.SSLContext) -> 
             secure.recv(1)  # of TLS 1.3, a refusal of our certificate comes with the first answer
     except ssl.SSLCertVerificationError:
         raise BackendError(
-            f"{address}: its certificate is not signed by what --tls-ca-file, or Dask's "
+            f"{address}: its certificate is not signed by what `tls_ca_file`, or Dask's "
             "configuration, names; ask who runs the scheduler for its CA file"
         ) from None
     except ssl.SSLError as refusal:
         if "ALERT" in str(refusal):
             raise BackendError(
                 f"the scheduler at {address} refuses our certificate; its CA must have signed the "
-                "one of --tls-cert"
+                "one of `tls_cert`"
             ) from None
         raise BackendError(
             f"the scheduler at {address} does not speak TLS; use tcp://{host}:{port}"

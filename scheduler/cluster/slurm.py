@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -121,24 +121,30 @@ def walltime_minutes(text: str) -> float:
     return first + (second or 0) / 60  # MM, MM:SS
 
 
-def load_cluster_config(path: Path) -> ClusterConfig:
-    """Read the ``[cluster]`` table of a TOML file.
+def load_cluster_config(given: Path | Mapping[str, Any]) -> ClusterConfig:
+    """Read the ``[cluster]`` table of a TOML file, or take its keys and values.
 
     Raises InputFileError, in one line that names the key, for what cannot be used.
     """
     from tiledsim.experiment.validation import explain
     from tiledsim.io.text import read_text
 
+    place = "`cluster_config`"
+    table = given
+    if isinstance(given, Path):
+        place = str(given)
+        try:
+            found = tomllib.loads(read_text(given, "cluster configuration"))
+        except tomllib.TOMLDecodeError as error:
+            raise InputFileError(f"{given}: not valid TOML: {error}") from error
+        if list(found) != ["cluster"] or not isinstance(found["cluster"], dict):
+            raise InputFileError(f"{given}: must hold one table, [cluster], and nothing else")
+        table = found["cluster"]
+    assert isinstance(table, Mapping)
     try:
-        found = tomllib.loads(read_text(path, "cluster configuration"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputFileError(f"{path}: not valid TOML: {error}") from None
-    if list(found) != ["cluster"] or not isinstance(found["cluster"], dict):
-        raise InputFileError(f"{path}: must hold one table, [cluster], and nothing else")
-    try:
-        return ClusterConfig(**found["cluster"])
+        return ClusterConfig(**table)
     except ValidationError as error:
-        raise InputFileError(f"{path}: [cluster] {explain(ClusterConfig, error)}") from None
+        raise InputFileError(f"{place}: [cluster] {explain(ClusterConfig, error)}") from error
 
 
 def check_slurm(config: ClusterConfig) -> None:
@@ -147,19 +153,19 @@ def check_slurm(config: ClusterConfig) -> None:
         import dask_jobqueue  # noqa: F401
     except ImportError:
         raise BackendError(
-            '--cluster slurm needs dask-jobqueue: pip install "tiledsim[slurm]"'
+            '`cluster=slurm` needs dask-jobqueue: pip install "tiledsim[slurm]"'
         ) from None
     for program in ("sbatch", "squeue", "scancel"):
         if shutil.which(program) is None:
             raise BackendError(
-                f"--cluster slurm: {program} is not on PATH; run this where jobs are submitted, or "
-                "start workers yourself and give --scheduler-file"
+                f"`cluster=slurm`: {program} is not on PATH; run this where jobs are submitted, or "
+                "start workers yourself and give `scheduler_file`"
             )
     for key in ("cores", "memory"):
         if getattr(config, key) is None and _configured(key) is None:
             raise BackendError(
-                f"--cluster slurm: no {key} of a job; give {key} in the [cluster] table of "
-                f"--cluster-config, or jobqueue.slurm.{key} in Dask's configuration"
+                f"`cluster=slurm`: no {key} of a job; give {key} in the [cluster] table of "
+                f"`cluster_config`, or jobqueue.slurm.{key} in Dask's configuration"
             )
 
 
@@ -227,7 +233,7 @@ def slurm_client(config: ClusterConfig, keys_folder: Path) -> Iterator[Any]:
         try:
             cluster = make_slurm_cluster(config, keys_folder)
         except (OSError, ValueError, RuntimeError) as error:
-            raise BackendError(f"--cluster slurm: {_one_line(error)}") from None
+            raise BackendError(f"`cluster=slurm`: {_one_line(error)}") from None
         ended = threading.Event()
         try:
             # Also after an error there is time to end the jobs.

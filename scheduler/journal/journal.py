@@ -16,7 +16,6 @@ import numpy as np
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.journal.journal_file import FAILURE, Part, Session
 from tiledsim.scheduler.journal.record_dtype import pack
-from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
 from tiledsim.scheduler.store.files import Files
 
@@ -49,7 +48,7 @@ class Journal:
             if re.fullmatch(r"\d{8}\.jsonl", key[len(PREFIX) :]):
                 raise StoreError(
                     f"{self.url}: its journal was written by an earlier tiledsim and cannot be "
-                    "continued; the image is as it was; render anew with --overwrite"
+                    "continued; the image is as it was; render anew with `overwrite`"
                 )
             if not re.fullmatch(r"\d{8}-[0-9a-f]{12}\.npz", key[len(PREFIX) :]):
                 raise StoreError(f"{self.url}/{key[:200]!r} is no part of a journal; remove it")
@@ -68,7 +67,7 @@ class Journal:
         except ValueError as error:
             raise StoreError(
                 f"{self.url}/{key}: the journal is damaged: {str(error)[:200]}; render anew with "
-                "--overwrite"
+                "`overwrite`"
             ) from None
         numbers = part.tiles()
         strange = numbers[(numbers < 0) | (numbers >= tiles)]
@@ -78,10 +77,6 @@ class Journal:
                 "not belong to this store"
             )
         return part
-
-    def read(self, tiles: int) -> Records:
-        """Return the records of a run of ``tiles`` tiles; StoreError as :meth:`load`."""
-        return Records(self, tiles)
 
     def append(
         self, records: Sequence[TileRecord], failures: Sequence[TileFailure], session: Session

@@ -15,10 +15,10 @@ def check_report(file: Path) -> None:
     """Raise BackendError or StoreError if a report could not be written, before a run starts."""
     if importlib.util.find_spec("bokeh") is None:
         raise BackendError(
-            f'--report {file}: Dask\'s report needs bokeh: pip install "tiledsim[dashboard]"'
+            f'`report={file}`: Dask\'s report needs bokeh: pip install "tiledsim[dashboard]"'
         )
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise StoreError(f"--report {file}: cannot be written; its folder must exist")
+        raise StoreError(f"`report={file}`: cannot be written; its folder must exist")
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def performance_report(client: Any, file: str | Path | None) -> Iterator[None]:
         client.run_on_scheduler(importlib.metadata.version, "bokeh")
     except importlib.metadata.PackageNotFoundError:
         raise BackendError(
-            f"--report {file}: the scheduler makes it and has no bokeh; pip install bokeh there"
+            f"`report={file}`: the scheduler makes it and has no bokeh; pip install bokeh there"
         ) from None
     report = dask_report(filename=str(file), mode="inline")
     with client.as_current():
@@ -53,4 +53,4 @@ def performance_report(client: Any, file: str | Path | None) -> Iterator[None]:
         with client.as_current():
             report.__exit__(None, None, None)
     except Exception as error:  # of Dask, bokeh or the disk
-        raise RunError(f"the run is finished, but --report {file} was not made: {error}") from None
+        raise RunError(f"the run is finished, but `report={file}` was not made: {error}") from None

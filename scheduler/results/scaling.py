@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tiledsim.errors import BackendError, StoreError
-from tiledsim.scheduler.launch import load_summary
+from tiledsim.scheduler.results.stored_summary import load_summary
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import open_files
@@ -137,7 +137,7 @@ def plot(comparison: Comparison, file: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise BackendError('--plot needs matplotlib: pip install "tiledsim[plot]"') from None
+        raise BackendError('a plot needs matplotlib: pip install "tiledsim[plot]"') from None
     threads = [run.threads for run in comparison.runs]
     ideal = [run.threads / threads[0] for run in comparison.runs]
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -161,4 +161,4 @@ def plot(comparison: Comparison, file: Path) -> None:
     try:
         figure.savefig(file, format="png", dpi=120)
     except OSError as error:
-        raise StoreError(f"--plot {file}: cannot be written: {error.strerror}") from None
+        raise StoreError(f"{file}: cannot be written: {error.strerror}") from None

@@ -152,7 +152,7 @@ class Summary:
                 f"rmsd {image.rmsd:.6g}  ({image.rendered:,} pixels, {image.masked:,} masked)",
             ]
         if len(self.images) > 8:
-            lines.append(f"… and {len(self.images) - 8:,} more images; see --json")
+            lines.append(f"… and {len(self.images) - 8:,} more images; to_json() has all")
         lines.append(f"photons in all {self.photons:.10g}")
         lines.append("  ".join(f"{name} {value:.8g}" for name, value in self.scale.items()))
         low, middle, high = self.tile_seconds

@@ -1,33 +1,20 @@
 """Is what a store holds what its records say, and what would be rendered again?"""
 
 import random
-import re
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tiledsim.errors import InputFileError, StoreError
-from tiledsim.scheduler.journal.journal import Journal
-from tiledsim.scheduler.journal.record_table import Records
-from tiledsim.scheduler.journal.tile_record import TileRecord, checksum
-from tiledsim.scheduler.session.task import renderer_of, scene_anew, scene_of
+from tiledsim.errors import StoreError
+from tiledsim.scheduler.journal.damage import Damage, find_damage
+from tiledsim.scheduler.journal.records_of_store import read_records
+from tiledsim.scheduler.journal.tile_record import checksum
+from tiledsim.scheduler.session.stored_scene import check_scene
+from tiledsim.scheduler.session.task import renderer_of, scene_of
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import Files, open_files
-from tiledsim.scheduler.store.layout import Layout
-from tiledsim.tile import Tile
-
-
-@dataclass(frozen=True)
-class Damage:
-    """One tile that is not what it should be."""
-
-    index: int
-    tile: Tile
-    reason: str
-    repairable: bool = True
-    """Whether its bytes contradict its record; else it is intact, and another is computed here."""
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.open import layout_of
 
 
 @dataclass(frozen=True)
@@ -59,98 +46,13 @@ class Verdict:
         if not all(damage.repairable for damage in self.damaged):
             lines.append(
                 "a tile that differs when it is rendered again comes from another processor or "
-                "version; tiledsim run --overwrite renders all anew"
+                "version; a run with `overwrite` renders all anew"
             )
         if any(damage.repairable for damage in self.damaged):
-            lines.append("tiledsim run --resume --repair renders the damaged and missing ones")
+            lines.append("a run with `resume` and `repair` renders the damaged and missing ones")
         elif self.missing:
-            lines.append("tiledsim run --resume renders the missing ones")
+            lines.append("a run with `resume` renders the missing ones")
         return "\n".join(lines)
-
-
-def layout_of(files: Files) -> Layout:
-    """Return how a store is cut.
-
-    Raises StoreError where its attributes are damaged or contradict the image.
-    """
-    try:
-        cut = store.read_attributes(files)["layout"]
-        layout = Layout(**{key: tuple(value) for key, value in cut.items()})
-        lengths = [len(value) for value in astuple(layout)]
-        numbers = [number for value in astuple(layout) for number in value]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
-    whole = all(type(number) is int and number > 0 for number in numbers)
-    if lengths != [4, 2, 2, 2] or not whole or not _is_nested(layout):
-        raise StoreError(
-            f"{files.url}: its attributes are damaged: {str(cut)[:200]} is no layout of tiles"
-        )
-    store.open_image(files, layout)
-    return layout
-
-
-def _is_nested(layout: Layout) -> bool:
-    """Whether tiles are made of whole shards and shards of whole chunks."""
-    sizes = zip(layout.chunk, layout.shard, layout.tile, strict=True)
-    return all(shard % chunk == 0 and tile % shard == 0 for chunk, shard, tile in sizes)
-
-
-def read_records(files: Files, layout: Layout) -> Records:
-    """Return the records of a store by tile number.
-
-    Raises StoreError for a damaged journal, and for records that contradict the layout.
-    """
-    records = Journal(files).read(layout.tiles)
-    for rows in records.portions():
-        place = layout.places(rows["index"])
-        slow, fast = rows["maximum_slow"], rows["maximum_fast"]
-        pixels = (place["slow_stop"] - place["slow_start"]) * (
-            place["fast_stop"] - place["fast_start"]
-        )
-        sound = (place["slow_start"] <= slow) & (slow < place["slow_stop"])
-        sound &= (place["fast_start"] <= fast) & (fast < place["fast_stop"])
-        sound &= (rows["rendered"] <= rows["inside"]) & (rows["inside"] <= pixels)
-        if not sound.all():
-            tile = layout.tile_at(int(rows["index"][np.flatnonzero(~sound)[0]]))
-            raise StoreError(
-                f"{files.url}: the record of {tile} contradicts its place or size; the journal "
-                "does not belong to this store"
-            )
-    return records
-
-
-def check_scene(files: Files, scene_hash: str) -> None:
-    """Raise InputFileError where the scene of a store is missing, or not the one of its hash."""
-    if not re.fullmatch("[0-9a-f]{64}", scene_hash):
-        raise InputFileError(f"{files.url}: {scene_hash[:80]!r} is no hash of a scene")
-    scene_anew(files.url, scene_hash)
-
-
-def find_damage(
-    files: Files, layout: Layout, records: Mapping[int, TileRecord]
-) -> tuple[Damage, ...]:
-    """Read every recorded tile back and compare its checksum with the record, in tile order."""
-    image = store.open_image(files)
-    found = []
-    for index in sorted(records):
-        tile = layout.tile_at(index)
-        reason = _what_is_wrong(image, tile, records[index])
-        if reason:
-            found.append(Damage(index, tile, reason))
-    return tuple(found)
-
-
-def _what_is_wrong(image: object, tile: Tile, record: TileRecord) -> str:
-    """Name the damage of a tile; empty for a sound one."""
-    try:
-        pixels = store.read_tile(image, tile)
-    except Exception as error:  # zarr's codecs raise errors of many kinds for torn shards
-        return f"cannot be read: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    if np.isnan(pixels).any():
-        return "a shard is missing or empty"
-    if checksum(pixels) != record.crc32:
-        return "its pixels are not those that were recorded"
-    return ""
 
 
 def verify(location: str | Path, *, sample: int = 4, seed: int = 0) -> Verdict:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.journal_file import Part, Session
-from tiledsim.scheduler.results.verify import layout_of
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.lease import STALE_SECONDS, leases
+from tiledsim.scheduler.store.open import layout_of
 
 RECENT_SECONDS = 60.0
 """The rate is that of the last minute, once the store was watched for a while."""

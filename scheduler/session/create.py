@@ -8,6 +8,7 @@ from pathlib import Path
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scene import Scene
+from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
@@ -16,8 +17,9 @@ from tiledsim.scheduler.store.layout import Layout
 
 
 def create_store(
-    files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan, command: str
-) -> None:
+    files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan,
+    options: RunOptions, command: str,
+) -> None:  # fmt: skip
     """Make the store of a run, its scene beside the image; with the lease held.
 
     Raises StoreError, or RunError for a full disk; what is half made then is made anew.
@@ -35,6 +37,7 @@ def create_store(
         "layout": {"shape": layout.shape, "chunk": layout.chunk, "shard": layout.shard,
                    "tile": layout.tile},
         "versions": versions(),
+        "options": options.to_json(),
         "command": command or " ".join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
@@ -45,7 +48,7 @@ def create_store(
     except StoreError:
         raise
     except OSError as error:
-        raise why_not_made(files, error) from None
+        raise why_not_made(files, error) from error
 
 
 def save_scene(files: Files, scene: Scene) -> None:

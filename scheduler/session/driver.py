@@ -20,6 +20,7 @@ from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.record_table import numbers
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
 from tiledsim.scheduler.session.batches import Batch, BatchSize
+from tiledsim.scheduler.session.collaborators import Task
 from tiledsim.scheduler.session.events import (
     Callback,
     Event,
@@ -49,7 +50,7 @@ class Driver:
     def __init__(
         self, client: Any, job: Job, journal: Journal, lease: Lease, done: NDArray[np.bool_], *,
         attempts: int, first_batch: int, callbacks: tuple[Callback, ...],
-        deadline: Deadline | None = None,
+        deadline: Deadline | None = None, task: Task = render_tiles,
     ) -> None:  # fmt: skip
         """``done`` [tiles] says which tiles have a record; it is kept up to date."""
         self._client = client
@@ -59,6 +60,7 @@ class Driver:
         self._attempts = attempts
         self._callbacks = callbacks
         self._deadline = deadline
+        self._task = task
         self._size = BatchSize(first_batch)
         self._unsent = int(done.size - np.count_nonzero(done))
         self._source = numbers(~done)
@@ -133,7 +135,7 @@ class Driver:
                 return
             self._tasks += 1
             future = self._client.submit(
-                render_tiles, self._job, batch, pure=False, retries=0,
+                self._task, self._job, batch, pure=False, retries=0,
                 key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self._tasks}",
             )  # fmt: skip
             waiting[future.key] = batch

@@ -137,7 +137,7 @@ def refuse_what_does_not_fit(
     if local and needed > available:
         raise ExperimentError(
             f"{plan.workers} worker(s) need {human_bytes(needed)} of memory, "
-            f"{human_bytes(available)} are free; give fewer --workers or a smaller --tile"
+            f"{human_bytes(available)} are free; give fewer `workers` or a smaller `tile`"
         )
     if isinstance(files, LocalFiles):
         free = shutil.disk_usage(_existing_parent(files.folder)).free

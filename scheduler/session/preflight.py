@@ -51,7 +51,7 @@ def ask_for_backend(client: Any) -> str:
     other = min(set(answers) - set(usable))
     raise BackendError(
         f"{len(usable)} of {len(answers)} worker(s) can use CUDA, {other} cannot: "
-        f"{answers[other][1]}; give --backend cuda or cpu, or any to let each take what it has"
+        f"{answers[other][1]}; give `backend=cuda` or cpu, or any to let each take what it has"
     )
 
 

@@ -14,7 +14,7 @@ import time
 import traceback
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -131,7 +131,10 @@ class _Begun:
     ahead: int
 
 
-def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord | TileFailure]:
+def render_tiles(
+    job: Job, tiles: Iterable[tuple[int, int]],
+    renderer_of: Callable[[str, str], Backend] = renderer_of,
+) -> list[TileRecord | TileFailure]:  # fmt: skip
     """Render and write tiles, given as (number, attempt); one that fails does not harm the others.
 
     A GPU renders the next tile while this one is written.  Nothing is reported done that is not
@@ -142,7 +145,7 @@ def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord 
     latest = time.monotonic() + LONGEST_BATCH_SECONDS
     begun: deque[_Begun] = deque()
     for index, attempt in tiles:
-        made = _begin(job, index, attempt)
+        made = _begin(job, index, attempt, renderer_of)
         if isinstance(made, TileFailure):
             results.append(made)
         else:
@@ -154,7 +157,9 @@ def render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[TileRecord 
     return results + [_finish(job, made) for made in begun]
 
 
-def _begin(job: Job, index: int, attempt: int) -> _Begun | TileFailure:
+def _begin(
+    job: Job, index: int, attempt: int, renderer_of: Callable[[str, str], Backend]
+) -> _Begun | TileFailure:
     tile = job.layout.tile_at(index)
     try:
         if job.version != __version__:

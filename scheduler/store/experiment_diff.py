@@ -15,6 +15,8 @@ def first_difference(kept: str, experiment: Experiment) -> str:
         return "that of the store cannot be read"
     now = dict(_flat(tomllib.loads(experiment.to_toml())))
     for key in (*now, *before):
+        if key.startswith("run."):  # no image depends on it
+            continue
         old, new = (_shown(values.get(key)) for values in (before, now))
         if old != new:
             return f"{key} is {old} in the store, {new} now"

@@ -334,8 +334,15 @@ def through_zarr(files: Files) -> Iterator[None]:
 def why_not_made(files: Files, error: OSError) -> TiledsimError:
     """Return what to raise where the first files of a store cannot be written."""
     if error.errno in NO_ROOM:
-        return RunError(f"{files.url}: {error.strerror}; free some room there and --resume")
+        return RunError(f"{files.url}: {error.strerror}; free some room there and `resume`")
     return StoreError(f"{files.url}: cannot be made: {error.strerror or error}")
+
+
+def what_failed(files: Files, error: Exception) -> str:
+    """Name what ended a run, for its last line."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{files.url}: {error.strerror}; free some room there"
+    return str(error)
 
 
 def open_files(location: str | Path) -> Files:

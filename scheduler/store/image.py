@@ -73,7 +73,7 @@ def read_attributes(files: Files) -> dict[str, Any]:
         attributes = json.loads(text)["attributes"]
         if attributes == UNFINISHED:
             raise StoreError(
-                f"{files.url} was never made whole; tiledsim run --resume or --overwrite makes it "
+                f"{files.url} was never made whole; a run with `resume` or `overwrite` makes it "
                 "anew"
             )
         name, version = attributes["format"], attributes["format_version"]
@@ -184,7 +184,7 @@ def open_image(files: Files, layout: Layout | None = None) -> Any:
             if found != expected:
                 raise StoreError(
                     f"{files.url} contradicts itself: the {what} of its image is {found}, its "
-                    f"attributes say {expected}; render anew with --overwrite"
+                    f"attributes say {expected}; render anew with `overwrite`"
                 )
     return image
 

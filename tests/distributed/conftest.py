@@ -9,6 +9,7 @@ import pytest
 
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.session.collaborators import Collaborators
 from tiledsim.scheduler.store.layout import Layout
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -48,17 +49,10 @@ def undisturbed(
 @pytest.fixture
 def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that tells the faulty renderer what to do; workers inherit where it is."""
-    from tests.distributed import fakes
-    from tiledsim.scheduler.session import driver
-    from tiledsim.scheduler.session import task as worker
-
     folder = tmp_path / "faults"
     folder.mkdir()
     monkeypatch.setenv("TILEDSIM_TEST_FAULTS", str(folder))
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    monkeypatch.setattr(driver, "render_tiles", fakes.faulty_render_tiles)
-    # A worker in this process replaces it; the tests after this one have the real one again.
-    monkeypatch.setattr(worker, "renderer_of", worker.renderer_of)
     return folder
 
 
@@ -76,18 +70,8 @@ def same_as_undisturbed(
     return check
 
 
-TinyTiles = Callable[[int], Experiment]
-
-
-@pytest.fixture
-def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> TinyTiles:
-    """Make an experiment that is cut into edge² tiles of one shard of 16 x 16 pixels."""
-    from tiledsim.scheduler import launch
-
-    def make(edge: int) -> Experiment:
-        size = 16 * edge
-        layout = Layout((1, 1, size, size), (16, 16), (16, 16), (16, 16))
-        monkeypatch.setattr(launch, "choose_layout", lambda scene, tile: layout)
-        return make_experiment(size_px=(size, size))
-
-    return make
+def tiny_tiles(edge: int) -> tuple[Experiment, Collaborators]:
+    """Make an experiment, and who cuts it into edge² tiles of one shard of 16 x 16 pixels."""
+    size = 16 * edge
+    layout = Layout((1, 1, size, size), (16, 16), (16, 16), (16, 16))
+    return make_experiment(size_px=(size, size)), Collaborators(cut=lambda scene, tile: layout)

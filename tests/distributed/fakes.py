@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tiledsim.kernels import get_backend
 from tiledsim.kernels.rendered import OnHost
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.session.collaborators import Collaborators
 from tiledsim.scheduler.session.task import Job, render_tiles
 from tiledsim.tile import Tile
 
@@ -43,10 +45,12 @@ class Faulty:
         return get_backend("cpu").render(scene, tile)
 
 
-def faulty_render_tiles(job: Job, tiles: list[tuple[int, int]]) -> list[TileRecord | TileFailure]:
+def faulty_render_tiles(
+    job: Job, tiles: Iterable[tuple[int, int]]
+) -> list[TileRecord | TileFailure]:
     """Do what a worker does, with the faulty renderer of TILEDSIM_TEST_FAULTS."""
-    from tiledsim.scheduler.session import task as worker
-
     folder = Path(os.environ["TILEDSIM_TEST_FAULTS"])
-    worker.renderer_of = lambda backend, dtype: Faulty(folder)  # type: ignore[assignment]
-    return render_tiles(job, tiles)
+    return render_tiles(job, tiles, lambda backend, dtype: Faulty(folder))
+
+
+FAULTY = Collaborators(task=faulty_render_tiles)

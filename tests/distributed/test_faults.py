@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.distributed.conftest import TESTS
+from tests.distributed.fakes import FAULTY
 from tests.distributed.journals import keep_first, parts_of, recorded
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment
@@ -38,7 +39,7 @@ def test_tiles_that_fail_once_or_twice(
         if isinstance(event, TileRetried):
             retries.append(event)
 
-    summary = run(experiment, tmp_path / "image.zarr", callbacks=[watch])
+    summary = run(experiment, tmp_path / "image.zarr", callbacks=[watch], collaborators=FAULTY)
     same_as_undisturbed(tmp_path / "image.zarr", summary)
     assert len(retries) == 3
     assert summary.retried == 2
@@ -59,7 +60,9 @@ def test_a_tile_that_always_fails(
             done.extend(record.index for record in event.records)
 
     with pytest.raises(RunError, match=r"slow 512:1024 fast 1024:1536: Arithm.*/tile-7.txt\)"):
-        run(experiment, tmp_path / "image.zarr", callbacks=[watch], attempts=2)
+        run(
+            experiment, tmp_path / "image.zarr", callbacks=[watch], attempts=2, collaborators=FAULTY
+        )
     assert [event.attempts for event in failed] == [2]
     assert len(done) == len(set(done)) == 29
     (log,) = (tmp_path / "image.zarr" / "run" / "failures").iterdir()
@@ -67,7 +70,7 @@ def test_a_tile_that_always_fails(
     assert said.startswith("tile 7: shot 0 panel 0 slow 512:1024 fast 1024:1536\nattempts: 2")
     assert 'raise ArithmeticError("told to fail")' in said
     order.unlink()
-    summary = run(experiment, tmp_path / "image.zarr", resume=True)
+    summary = run(experiment, tmp_path / "image.zarr", resume=True, collaborators=FAULTY)
     assert not log.exists()
     same_as_undisturbed(tmp_path / "image.zarr", summary)
 
@@ -97,7 +100,7 @@ def test_workers_killed(
 
     summary = run(
         experiment, tmp_path / "image.zarr", workers=2, threads=1,
-        callbacks=[kill_after_the_first_tiles],
+        callbacks=[kill_after_the_first_tiles], collaborators=FAULTY
     )  # fmt: skip
     assert len(killed) == victims
     same_as_undisturbed(tmp_path / "image.zarr", summary)
@@ -106,13 +109,12 @@ def test_workers_killed(
 CLIENT = """
 import sys
 from pathlib import Path
-from tests.distributed import fakes
 from tests.distributed.conftest import make_experiment
+from tests.distributed.fakes import FAULTY
 from tiledsim.scheduler import run
-from tiledsim.scheduler.session import driver
-driver.render_tiles = fakes.faulty_render_tiles
 if __name__ == "__main__":
-    run(make_experiment(), Path(sys.argv[1]), workers=int(sys.argv[2]), threads=1)
+    run(make_experiment(), Path(sys.argv[1]), workers=int(sys.argv[2]), threads=1,
+        collaborators=FAULTY)
 """
 
 
@@ -146,7 +148,7 @@ def test_the_client_is_ended_and_the_run_resumed(
         if isinstance(event, TilesDone):
             rendered.extend(record.index for record in event.records)
 
-    summary = run(experiment, store, resume=True, callbacks=[watch])
+    summary = run(experiment, store, resume=True, callbacks=[watch], collaborators=FAULTY)
     same_as_undisturbed(store, summary)
     assert len(rendered) == 30 - before
 
@@ -165,10 +167,16 @@ def test_the_scheduler_is_closed_and_the_run_resumed(
             if isinstance(event, TilesDone):
                 threading.Thread(target=cluster.close, daemon=True).start()
 
-        with pytest.raises(RunError, match="--resume continues"):
-            run(experiment, store, client=client, callbacks=[close_after_the_first_tiles])
+        with pytest.raises(RunError, match="`resume` continues"):
+            run(
+                experiment,
+                store,
+                client=client,
+                callbacks=[close_after_the_first_tiles],
+                collaborators=FAULTY,
+            )
     (faults / "wait").unlink()
-    same_as_undisturbed(store, run(experiment, store, resume=True))
+    same_as_undisturbed(store, run(experiment, store, resume=True, collaborators=FAULTY))
 
 
 def break_writes(
@@ -218,7 +226,7 @@ def test_a_journal_that_hangs_ends_the_run(
     monkeypatch.setattr(files, "ANSWER_SECONDS", 2.0)
     break_writes(monkeypatch, "/run/journal/", lambda: time.sleep(5), 1)
     with pytest.raises(
-        RunError, match=r"did not answer within .* 0 of 30 tiles are done; --resume"
+        RunError, match=r"did not answer within .* 0 of 30 tiles are done; `resume`"
     ):
         run(experiment, tmp_path / "image.zarr", fsync=False)
     summary = run(experiment, tmp_path / "image.zarr", resume=True, fsync=False)
@@ -252,7 +260,7 @@ def test_a_full_disk(
     said = str(caught.value)
     assert "\n" not in said
     assert "free some room" in said
-    assert "--resume" in said
+    assert "`resume`" in said
     assert not list(store.rglob("*.partial"))
     same_as_undisturbed(store, run(experiment, store, resume=True, fsync=False))
 
@@ -263,9 +271,9 @@ def test_a_log_that_cannot_be_written_hides_nothing(
     (faults / "raise-0-512").write_text("9")
     break_writes(monkeypatch, "run/failures/", no_room, 9)
     with pytest.raises(RunError, match=r"1 of 30 tiles failed 1 times, .*told to fail") as caught:
-        run(experiment, tmp_path / "image.zarr", attempts=1, fsync=False)
+        run(experiment, tmp_path / "image.zarr", attempts=1, fsync=False, collaborators=FAULTY)
     assert "no log: " in str(caught.value)
-    assert "--resume tries these again" in str(caught.value)
+    assert "`resume` tries these again" in str(caught.value)
 
 
 @pytest.mark.parametrize("step", ["clear", "create", "save_scene", "publish"])

@@ -15,6 +15,7 @@ from tiledsim.scheduler.cluster.choose import choose_place
 from tiledsim.scheduler.cluster.gpus import choose_gpus, environment_of
 from tiledsim.scheduler.cluster.local import gpu_client
 from tiledsim.scheduler.launch import choose_workers
+from tiledsim.scheduler.options import Where
 
 
 @pytest.fixture
@@ -72,16 +73,16 @@ def test_without_gpus(
 
 
 def test_the_backend_follows_the_gpus(two: Path) -> None:
-    place = choose_place(gpus="2")
+    place = choose_place(Where(gpus="2"))
     assert (place.kind, place.workers, place.threads) == ("cuda", 2, 1)
-    with pytest.raises(BackendError, match="--backend cpu on workers with GPUs"):
-        choose_workers("cpu", "float64", gpus="2")
+    with pytest.raises(BackendError, match="`backend=cpu` on workers with GPUs"):
+        choose_workers("cpu", "float64", Where(gpus="2"))
 
 
 @pytest.mark.parametrize("option", ["workers", "threads"])
 def test_processes_are_not_counted_by_hand(two: Path, option: str) -> None:
-    with pytest.raises(BackendError, match="--gpus 0,0 puts two on one GPU"):
-        choose_place(**{"gpus": "2", option: 2})  # type: ignore[arg-type]
+    with pytest.raises(BackendError, match="`gpus=0,0` puts two on one GPU"):
+        choose_place(Where(**{"gpus": "2", option: 2}))  # type: ignore[arg-type]
 
 
 def shown(client: object) -> dict[str, tuple[int, str | None, str | None]]:

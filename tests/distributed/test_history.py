@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.distributed.fakes import FAULTY
 from tests.distributed.journals import parts_of
 from tests.distributed.test_faults import workers_below
 from tiledsim.errors import RunError
@@ -14,7 +15,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.journal import journal
 from tiledsim.scheduler.journal import record_table as table
-from tiledsim.scheduler.launch import load_summary
+from tiledsim.scheduler.results.stored_summary import load_summary
 from tiledsim.scheduler.session import task as worker
 from tiledsim.scheduler.session.events import Event, TilesDone
 from tiledsim.scheduler.store.files import LocalFiles
@@ -37,10 +38,18 @@ def test_a_resumed_run_knows_what_failed_and_who_was_lost(
             process.send_signal(signal.SIGKILL)
 
     with pytest.raises(RunError, match="1 of 30 tiles failed 2 times"):
-        run(experiment, store, workers=2, threads=1, attempts=2, callbacks=[kill_one])
+        run(
+            experiment,
+            store,
+            workers=2,
+            threads=1,
+            attempts=2,
+            callbacks=[kill_one],
+            collaborators=FAULTY,
+        )
     assert killed
     (faults / "raise-512-1024").unlink()
-    summary = run(experiment, store, resume=True)
+    summary = run(experiment, store, resume=True, collaborators=FAULTY)
     same_as_undisturbed(store, summary)
     assert (summary.attempts, summary.failed_attempts, summary.retried) == (32, 2, 1)
     assert summary.lost_workers == 1

@@ -19,6 +19,7 @@ from tiledsim.errors import StoreError, TiledsimError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import run
 from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileRecord
 from tiledsim.scheduler.results.verify import verify
 from tiledsim.scheduler.store.files import LocalFiles, open_files
@@ -275,7 +276,7 @@ def test_a_record_that_cannot_be(half: Path, small: Experiment, name: str, value
     from dataclasses import asdict
 
     files = LocalFiles(half)
-    records = Journal(files).read(4)
+    records = Records(Journal(files), 4)
     values = asdict(records[0]) | {name: value}
     for part in (half / "run" / "journal").iterdir():
         part.unlink()
@@ -289,7 +290,7 @@ def test_a_wrong_checksum_is_found_and_not_believed(half: Path, small: Experimen
     from dataclasses import replace
 
     files = LocalFiles(half)
-    records = Journal(files).read(4)
+    records = Records(Journal(files), 4)
     damaged, intact = replace(records[0], crc32=records[0].crc32 ^ 1), records[1]
     for part in (half / "run" / "journal").iterdir():
         part.unlink()

@@ -15,6 +15,7 @@ from tests.distributed.journals import write_journal
 from tiledsim.errors import StoreError
 from tiledsim.scheduler import run
 from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileRecord
 from tiledsim.scheduler.store import lease
 from tiledsim.scheduler.store.files import Files, LocalFiles
@@ -209,7 +210,7 @@ def test_the_journal_of_another_driver_is_not_replaced(files: LocalFiles) -> Non
     """Even where both believe to hold the store."""
     write_journal(files, [record(0), record(1)])
     write_journal(files, [record(2)])
-    assert set(Journal(files).read(9)) == {0, 1, 2}
+    assert set(Records(Journal(files), 9)) == {0, 1, 2}
 
 
 def test_overwrite_leaves_a_store_that_is_being_written(tmp_path: Path) -> None:

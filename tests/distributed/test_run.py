@@ -9,14 +9,14 @@ import psutil
 import pytest
 import xarray
 
-from tests.distributed.conftest import TinyTiles, image_bytes, make_experiment
+from tests.distributed.conftest import image_bytes, make_experiment, tiny_tiles
 from tiledsim import simulate
-from tiledsim.errors import BackendError, ExperimentError, StoreError
+from tiledsim.errors import BackendError, ExperimentError, OptionError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, lazy, run
 from tiledsim.scheduler import open as open_store
 from tiledsim.scheduler.cluster.local import local_client
-from tiledsim.scheduler.launch import load_summary
+from tiledsim.scheduler.results.stored_summary import load_summary
 from tiledsim.scheduler.session.events import Event, TilesDone
 from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.lease import Lease
@@ -148,7 +148,7 @@ def test_a_store_that_exists(tmp_path: Path) -> None:
     small = make_experiment(size_px=(100, 100))
     store = tmp_path / "image.zarr"
     first = run(small, store)
-    with pytest.raises(StoreError, match="exists; --overwrite"):
+    with pytest.raises(StoreError, match="exists; `overwrite`"):
         run(small, store)
     assert run(small, store, resume=True) == first
     assert run(small, store, overwrite=True).images == first.images
@@ -157,7 +157,7 @@ def test_a_store_that_exists(tmp_path: Path) -> None:
 
 def test_keeping_and_replacing_a_store_at_once(tmp_path: Path) -> None:
     small = make_experiment(size_px=(100, 100))
-    with pytest.raises(StoreError, match="--resume and --overwrite are both given"):
+    with pytest.raises(OptionError, match="`resume` and `overwrite` are both given"):
         run(small, tmp_path / "image.zarr", resume=True, overwrite=True)
 
 
@@ -232,15 +232,16 @@ def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
     huge = make_experiment(size_px=(2_000_000, 2_000_000))
     with pytest.raises(StoreError, match="are to be written"):
         run(huge, tmp_path / "image.zarr")
-    with pytest.raises(ExperimentError, match="smaller --tile"):
+    with pytest.raises(ExperimentError, match="smaller `tile`"):
         run(make_experiment(size_px=(90_000, 90_000)), tmp_path / "image.zarr",
             tile=(90_000, 90_000))  # fmt: skip
     assert not (tmp_path / "image.zarr").exists()
 
 
-def test_workers_lose_none_of_ten_thousand_tiles(tmp_path: Path, tiny_tiles: TinyTiles) -> None:
-    experiment = tiny_tiles(100)
-    summary = run(experiment, tmp_path / "image.zarr", workers=2, threads=2, fsync=False)
+def test_workers_lose_none_of_ten_thousand_tiles(tmp_path: Path) -> None:
+    experiment, cut = tiny_tiles(100)
+    summary = run(experiment, tmp_path / "image.zarr", workers=2, threads=2, fsync=False,
+                  collaborators=cut)  # fmt: skip
     assert summary.tiles == 10_000
     stored = open_store(tmp_path / "image.zarr")["image"].values
     np.testing.assert_array_equal(stored, simulate(experiment).astype(np.float32))

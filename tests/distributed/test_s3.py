@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import zarr
 
-from tests.distributed.conftest import TESTS, TinyTiles, image_bytes, make_experiment
+from tests.distributed.conftest import TESTS, image_bytes, make_experiment, tiny_tiles
+from tests.distributed.fakes import FAULTY
 from tests.distributed.test_faults import CLIENT
 from tests.unit.command import refusal, tiledsim
 from tiledsim import simulate
@@ -24,12 +25,14 @@ from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.journal.journal import Journal
-from tiledsim.scheduler.results.verify import layout_of, verify
+from tiledsim.scheduler.journal.record_table import Records
+from tiledsim.scheduler.results.verify import verify
 from tiledsim.scheduler.session.events import Event, TileRetried, TilesDone
 from tiledsim.scheduler.session.task import Job
 from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.lease import PREFIX, Lease
+from tiledsim.scheduler.store.open import layout_of
 
 KEY_ID, SECRET = "AKIATILEDSIMTEST", "s3cr3t/tiledsim+test"
 SHARD = "image/c/0/0/4/2"
@@ -135,7 +138,7 @@ def test_resumed_after_a_kill(
     client.send_signal(signal.SIGKILL)
     client.wait()
     (faults / "wait").unlink()
-    recorded = len(Journal(files).read(30))
+    recorded = len(Records(Journal(files), 30))
     assert 0 < recorded < 30
     assert files.names(PREFIX)
     rendered: list[int] = []
@@ -144,7 +147,7 @@ def test_resumed_after_a_kill(
         if isinstance(event, TilesDone):
             rendered.extend(record.index for record in event.records)
 
-    summary = run(experiment, location, resume=True, callbacks=[watch])
+    summary = run(experiment, location, resume=True, callbacks=[watch], collaborators=FAULTY)
     check_same(bucket, summary, undisturbed)
     assert len(rendered) == 30 - recorded
     assert not files.names(PREFIX)
@@ -170,7 +173,7 @@ def test_overwrite_and_what_lies_beside(bucket: str) -> None:
     for key in ("image.zarr.bak/zarr.json", "image.zarr2", "notes"):
         beside.write(key, b"precious")
     first = run(small, f"s3://{bucket}/image.zarr")
-    with pytest.raises(StoreError, match="exists; --overwrite"):
+    with pytest.raises(StoreError, match="exists; `overwrite`"):
         run(small, f"s3://{bucket}/image.zarr")
     other = small.replace(structure_factors={"default_F": 50.0})
     assert run(other, f"s3://{bucket}/image.zarr", overwrite=True).images != first.images
@@ -305,12 +308,12 @@ def test_layout_of_a_bucket_alone(bucket: str) -> None:
     assert layout_of(open_files(f"s3://{bucket}")).tiles == 1
 
 
-def test_workers_lose_none_of_many_tiles(orders: Path, bucket: str, tiny_tiles: TinyTiles) -> None:
+def test_workers_lose_none_of_many_tiles(orders: Path, bucket: str) -> None:
     """Of 2,500; benchmarks/writes.py does it with 10,000."""
-    experiment = tiny_tiles(50)
+    experiment, cut = tiny_tiles(50)
     (orders / "log").unlink()
     location = f"s3://{bucket}/image.zarr"
-    summary = run(experiment, location, workers=2, threads=2)
+    summary = run(experiment, location, workers=2, threads=2, collaborators=cut)
     requests = len((orders / "log").read_text().splitlines())
     assert summary.tiles == 2500
     assert requests < 1.2 * 2500

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.distributed import servers
+from tests.distributed.fakes import FAULTY
 from tests.unit.command import refusal, tiledsim
 from tiledsim import __version__
 from tiledsim.errors import BackendError
@@ -19,6 +20,7 @@ from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.cluster import remote
 from tiledsim.scheduler.cluster.choose import choose_place
 from tiledsim.scheduler.launch import choose_workers
+from tiledsim.scheduler.options import Where
 from tiledsim.scheduler.session import driver
 from tiledsim.scheduler.session.events import Event, TilesDone, WorkersAwaited
 
@@ -96,7 +98,9 @@ def test_a_scheduler_that_has_lost_its_workers(
                 (faults / "wait").unlink()
                 second.enter_context(servers.workers(scheduler, 1))
 
-        summary = run(experiment, store, scheduler_file=scheduler, callbacks=[watch])
+        summary = run(
+            experiment, store, scheduler_file=scheduler, callbacks=[watch], collaborators=FAULTY
+        )
     assert len(waited) == 1
     assert waited[0] >= 2.0
     same_as_undisturbed(store, summary)
@@ -199,20 +203,21 @@ def test_dasks_own_configuration_has_the_certificates(
 @pytest.mark.parametrize(
     ("keep", "named"),
     [
-        (["--tls-cert", "cert.pem"], "--tls-ca-file is missing"),
-        (["--tls-ca-file", "cert.pem"], "--tls-cert is missing"),
-        (["--tls-ca-file", "none.pem", "--tls-cert", "cert.pem"], "No such file"),
-        (["--tls-ca-file", "junk.pem", "--tls-cert", "cert.pem"], "holds no certificates"),
-        (["--tls-ca-file", "cert.pem", "--tls-cert", "cert.pem"], "no certificate with its key"),
+        ({"tls_cert": "cert.pem"}, "`tls_ca_file` is missing"),
+        ({"tls_ca_file": "cert.pem"}, "`tls_cert` is missing"),
+        ({"tls_ca_file": "none.pem", "tls_cert": "cert.pem"}, "No such file"),
+        ({"tls_ca_file": "junk.pem", "tls_cert": "cert.pem"}, "holds no certificates"),
+        ({"tls_ca_file": "cert.pem", "tls_cert": "cert.pem"}, "no certificate with its key"),
     ],
 )
-def test_certificate_files_that_cannot_be_used(tmp_path: Path, keep: list[str], named: str) -> None:
+def test_certificate_files_that_cannot_be_used(
+    tmp_path: Path, keep: dict[str, str], named: str
+) -> None:
     make_certificates(tmp_path)
     (tmp_path / "junk.pem").write_text("no certificate")
-    files = {option: tmp_path / file for option, file in zip(keep[::2], keep[1::2], strict=True)}
-    tls = remote.Tls(files.get("--tls-ca-file"), files.get("--tls-cert"))
+    files = {option: tmp_path / file for option, file in keep.items()}
     with pytest.raises(BackendError, match=named):
-        choose_place(scheduler="tls://127.0.0.1:1", tls=tls)
+        choose_place(Where(scheduler="tls://127.0.0.1:1", **files))  # type: ignore[arg-type]
 
 
 PRELOAD = """
@@ -292,12 +297,12 @@ def test_workers_without_a_gpu(tmp_path: Path, file: Path, monkeypatch: pytest.M
 
 
 def test_the_backend_of_workers_elsewhere() -> None:
-    there = "tcp://a:1"
-    assert choose_workers("auto", "float64", scheduler=there)[1] == "auto"  # they will be asked
-    assert choose_workers("auto", "mixed", scheduler=there)[1] == "cuda"
-    assert choose_workers("cuda", "float64", scheduler=there)[1] == "cuda"
+    there = Where(scheduler="tcp://a:1")
+    assert choose_workers("auto", "float64", there)[1] == "auto"  # they will be asked
+    assert choose_workers("auto", "mixed", there)[1] == "cuda"
+    assert choose_workers("cuda", "float64", there)[1] == "cuda"
     with pytest.raises(BackendError, match="dtype must be one of"):
-        choose_workers("cuda", "float16", scheduler=there)
+        choose_workers("cuda", "float16", there)
 
 
 def test_workers_that_do_not_see_the_folder(tmp_path: Path, file: Path) -> None:
@@ -316,22 +321,21 @@ def test_workers_that_do_not_see_the_folder(tmp_path: Path, file: Path) -> None:
     [
         (
             {"scheduler": "tcp://a:1", "cluster": "local"},
-            "--scheduler and --cluster local",
+            "`scheduler` and `cluster=local`",
         ),
-        ({"scheduler": "tcp://a:1", "scheduler_file": "f"}, "--scheduler-file are both given"),
-        ({"scheduler": "tcp://a:1", "workers": 2}, "--workers is for workers that tiledsim starts"),
-        ({"scheduler": "tcp://a:1", "gpus": "all"}, "--gpus is for workers that tiledsim starts"),
-        ({"cluster": "pbs"}, "must be one of local, cuda, slurm"),
-        ({"cluster_config": "f.toml"}, "--cluster-config is for --cluster slurm"),
-        ({"tls": remote.Tls(Path("ca"))}, "are for --scheduler or --scheduler-file"),
-        ({"cluster": "local", "gpus": "1"}, "GPUs have --cluster cuda"),
+        ({"scheduler": "tcp://a:1", "scheduler_file": "f"}, "`scheduler_file` are both given"),
+        ({"scheduler": "tcp://a:1", "workers": 2}, "`workers` is for workers that tiledsim starts"),
+        ({"scheduler": "tcp://a:1", "gpus": "all"}, "`gpus` is for workers that tiledsim starts"),
+        ({"cluster_config": "f.toml"}, "`cluster_config` is for `cluster=slurm`"),
+        ({"tls_ca_file": "ca"}, "are for `scheduler` or `scheduler_file`"),
+        ({"cluster": "local", "gpus": "1"}, "GPUs have `cluster=cuda`"),
         ({"cluster": "slurm", "gpus": "1"}, "give gpus_per_job"),
         ({"cluster": "slurm", "threads": 2}, "cores / processes"),
     ],
 )
 def test_choices_that_exclude_each_other(words: dict[str, object], named: str) -> None:
     with pytest.raises(BackendError, match=named):
-        choose_place(**words)  # type: ignore[arg-type]
+        choose_place(Where(**words))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

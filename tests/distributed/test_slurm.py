@@ -27,7 +27,7 @@ from tiledsim.scheduler.cluster.slurm import (
     slurm_client,
     walltime_minutes,
 )
-from tiledsim.scheduler.launch import load_summary
+from tiledsim.scheduler.results.stored_summary import load_summary
 from tiledsim.scheduler.store.files import open_files
 
 Check = Callable[[Path, Summary], None]

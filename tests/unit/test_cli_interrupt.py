@@ -49,6 +49,7 @@ def test_a_second_interrupt_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     from tests.distributed.conftest import make_experiment
     from tiledsim.cli.running import RunStoppedError, execute
     from tiledsim.scene.build import build_scene
+    from tiledsim.scheduler.options import RunOptions
 
     def run(*_: object, **__: object) -> None:
         try:
@@ -62,7 +63,7 @@ def test_a_second_interrupt_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(tiledsim.scheduler, "run", run, raising=False)
     experiment = make_experiment(size_px=(9, 9))
     with pytest.raises(RunStoppedError, match="3 of 9 tiles are done") as stop:
-        execute(experiment, build_scene(experiment), "x", quiet=True, time_limit_minutes=None)
+        execute(experiment, build_scene(experiment), "x", RunOptions(), quiet=True)
     assert stop.value.status == 130
 
 

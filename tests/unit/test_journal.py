@@ -17,6 +17,7 @@ from tiledsim.scheduler.journal import journal as journal_module
 from tiledsim.scheduler.journal import record_table as table
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.journal_file import Part, Session
+from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
 from tiledsim.scheduler.store.files import LocalFiles
 
@@ -57,7 +58,7 @@ def test_what_is_appended_is_read_in_tile_order() -> None:
         first.append([record(i) for i in order[start : start + 4]], [], session(first))
     for index in order[12:]:
         second.append([record(index)], [], session(second))
-    records = Journal(files).read(30)
+    records = Records(Journal(files), 30)
     assert list(records) == sorted(order)
     assert [records[i] for i in records] == [record(i) for i in sorted(order)]
     rows = np.concatenate(list(records.portions()))
@@ -162,7 +163,7 @@ def test_a_writer_that_is_killed_leaves_all_that_it_had_appended(
             break
     said = [*range(after), *map(int, writer.stdout.read().split())]
     writer.wait()
-    records = list(Journal(LocalFiles(tmp_path)).read(100_000))
+    records = list(Records(Journal(LocalFiles(tmp_path)), 100_000))
     assert records in (said, [*said, len(said)])
 
 
@@ -220,7 +221,7 @@ def test_what_is_refused_names_the_file() -> None:
     with pytest.raises(StoreError, match=rf"{key}: tile 7 of a run of 5 tiles"):
         journal.read(5)
     files.content[key] = files.content[key][:-40]
-    with pytest.raises(StoreError, match=rf"{key}: the journal is damaged: .*--overwrite"):
+    with pytest.raises(StoreError, match=rf"{key}: the journal is damaged: .*`overwrite`"):
         journal.read(9)
     files.content = {"run/journal/00000000.jsonl": b"[]\n"}
     with pytest.raises(StoreError, match="an earlier tiledsim"):

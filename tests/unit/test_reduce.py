@@ -17,6 +17,7 @@ from tests.unit.test_journal import record, session
 from tiledsim.scheduler.journal import journal as journal_module
 from tiledsim.scheduler.journal import record_table as table
 from tiledsim.scheduler.journal.journal import Journal
+from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
 from tiledsim.scheduler.results.summarise import summarise
 from tiledsim.scheduler.results.summary import Summary
@@ -63,7 +64,7 @@ def summary_of(sessions: Sequence[Sequence[Sequence[TileRecord]]]) -> Summary:
         journal = Journal(files)
         for records in flushes:
             journal.append(records, [], session(journal))
-    records = Journal(files).read(LAYOUT.tiles)
+    records = Records(Journal(files), LAYOUT.tiles)
     return summarise(LAYOUT, records, scale={"photons_per_F2": 2.0}, steps_per_pixel=7)
 
 

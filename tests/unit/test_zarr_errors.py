@@ -9,8 +9,9 @@ from obstore.exceptions import GenericError
 from tests.distributed.conftest import make_experiment
 from tiledsim.errors import RunError, StoreError
 from tiledsim.scene.build import build_scene
-from tiledsim.scheduler import launch, run
+from tiledsim.scheduler import run
 from tiledsim.scheduler.journal import zarr_columns as columns
+from tiledsim.scheduler.results.stored_summary import load_summary
 from tiledsim.scheduler.store import files
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import open_files
@@ -40,7 +41,7 @@ def test_a_summary_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(RunError) as error:
             run(small, tmp_path / "image.zarr")
     assert SAID in str(error.value)
-    assert str(error.value).endswith("all tiles are done, but not the summary; --resume makes it")
+    assert str(error.value).endswith("all tiles are done, but not the summary; `resume` makes it")
     assert "\n" not in str(error.value)
     assert run(small, tmp_path / "image.zarr", resume=True).tiles == 1
-    assert launch.load_summary(open_files(tmp_path / "image.zarr")).tiles == 1
+    assert load_summary(open_files(tmp_path / "image.zarr")).tiles == 1

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment.background import Background
@@ -16,6 +16,9 @@ from tiledsim.experiment.sampling import Sampling
 from tiledsim.experiment.shots import Shots
 from tiledsim.experiment.structure_factors import StructureFactors
 from tiledsim.quirks import Mode, Quirk, quirks_of
+
+Preset = bool | int | float | str
+"""A value of the ``[run]`` table, whatever TOML has."""
 
 
 class Experiment(Part):
@@ -33,6 +36,11 @@ class Experiment(Part):
     sampling: Sampling = Sampling()
     background: Background = Background()
     shots: Shots = Shots()
+    run: dict[str, Preset | list[Preset] | dict[str, Preset | list[Preset]]] = Field(
+        default_factory=dict
+    )
+    """Options of a run that the file presets, as they were written; no image depends on them, and
+    :mod:`tiledsim.scheduler.presets` says what they may be."""
 
     @model_validator(mode="after")
     def _has_a_cell(self) -> Self:

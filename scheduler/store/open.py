@@ -1,0 +1,35 @@
+"""How a store that is there is cut, checked against its own image before anything relies on it."""
+
+from dataclasses import astuple
+
+from tiledsim.errors import StoreError
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.files import Files
+from tiledsim.scheduler.store.layout import Layout
+
+
+def layout_of(files: Files) -> Layout:
+    """Return how a store is cut.
+
+    Raises StoreError where its attributes are damaged or contradict the image.
+    """
+    try:
+        cut = store.read_attributes(files)["layout"]
+        layout = Layout(**{key: tuple(value) for key, value in cut.items()})
+        lengths = [len(value) for value in astuple(layout)]
+        numbers = [number for value in astuple(layout) for number in value]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
+    whole = all(type(number) is int and number > 0 for number in numbers)
+    if lengths != [4, 2, 2, 2] or not whole or not _is_nested(layout):
+        raise StoreError(
+            f"{files.url}: its attributes are damaged: {str(cut)[:200]} is no layout of tiles"
+        )
+    store.open_image(files, layout)
+    return layout
+
+
+def _is_nested(layout: Layout) -> bool:
+    """Whether tiles are made of whole shards and shards of whole chunks."""
+    sizes = zip(layout.chunk, layout.shard, layout.tile, strict=True)
+    return all(shard % chunk == 0 and tile % shard == 0 for chunk, shard, tile in sizes)

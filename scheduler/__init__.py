@@ -6,14 +6,15 @@ if __name__ == "scheduler":
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tiledsim.kernels.devices import choose_cache_folder
+from tiledsim.cupy_cache import choose_cache_folder
 
 choose_cache_folder()  # zarr, which the modules below import, imports CuPy where it is installed
 
 if TYPE_CHECKING:
-    from tiledsim.scheduler.cluster.remote import Tls as Tls
     from tiledsim.scheduler.cluster.slurm import ClusterConfig as ClusterConfig
     from tiledsim.scheduler.launch import run as run
+    from tiledsim.scheduler.options import RunOptions as RunOptions
+    from tiledsim.scheduler.options import Where as Where
     from tiledsim.scheduler.results.summary import Summary as Summary
     from tiledsim.scheduler.session.plan import Plan as Plan
     from tiledsim.scheduler.store.views import lazy as lazy
@@ -23,13 +24,14 @@ _HOME = {
     "ClusterConfig": "tiledsim.scheduler.cluster.slurm",
     "Plan": "tiledsim.scheduler.session.plan",
     "Summary": "tiledsim.scheduler.results.summary",
-    "Tls": "tiledsim.scheduler.cluster.remote",
+    "RunOptions": "tiledsim.scheduler.options",
+    "Where": "tiledsim.scheduler.options",
     "lazy": "tiledsim.scheduler.store.views",
     "open": "tiledsim.scheduler.store.views",
     "run": "tiledsim.scheduler.launch",
 }
 
-__all__ = ["ClusterConfig", "Plan", "Summary", "Tls", "lazy", "open", "run"]
+__all__ = ["ClusterConfig", "Plan", "RunOptions", "Summary", "Where", "lazy", "open", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.unit.command import refusal
-from tiledsim import machine
+from tiledsim import cupy_cache, machine
 from tiledsim.errors import BackendError
 from tiledsim.kernels import choose_backend_name, devices
 from tiledsim.kernels.cuda.device import is_sticky
@@ -262,7 +262,7 @@ def test_cupys_folder_can_be_written(
     elif folder == "fine":
         home.mkdir()
     monkeypatch.setenv("HOME", str(home) if folder != "none" else "/proc/nowhere")
-    devices.choose_cache_folder()
+    cupy_cache.choose_cache_folder()
     if folder == "fine":
         assert (home / ".cupy" / "kernel_cache").is_dir()
         assert "CUPY_CACHE_DIR" not in os.environ

@@ -10,11 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
+
+from tiledsim.cupy_cache import choose_cache_folder
 
 INSTALL: Final = 'pip install "tiledsim[cuda13]" (or "tiledsim[cuda12]" for older drivers and GPUs)'
 
@@ -163,26 +163,6 @@ def float64_is_slow(capability: str) -> bool:
     capability is not known.
     """
     return bool(capability) and capability not in FLOAT64_AT_HALF
-
-
-def choose_cache_folder() -> None:
-    """Give CuPy a folder for its kernels that can be written, before anything imports it.
-
-    CuPy makes the folder when it is imported, and zarr imports CuPy where it is installed: without
-    a home that can be written every run would end there, those on the processor too.  The kernels
-    then are compiled in memory, and the folder stays empty.
-    """
-    if importlib.util.find_spec("cupy") is None:
-        return
-    named = os.environ.get("CUPY_CACHE_DIR")
-    folder = Path(named) if named else Path("~/.cupy/kernel_cache").expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
-        os.environ["CUPY_CACHE_IN_MEMORY"] = "1"
-        os.environ["CUPY_CACHE_DIR"] = tempfile.gettempdir()
 
 
 def driver_is_too_old(cupy: Any) -> str | None:

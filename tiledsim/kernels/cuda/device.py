@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from tiledsim.cupy_cache import choose_cache_folder
 from tiledsim.errors import BackendError
 from tiledsim.kernels.devices import (
     INSTALL,
-    choose_cache_folder,
     driver_is_too_old,
     version_text,
 )

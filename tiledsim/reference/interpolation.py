@@ -1,14 +1,23 @@
 """Structure factors between reflections: nearest, and tricubic Lagrange interpolation."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.vectors import Array
 
+Number = TypeVar("Number", np.float64, np.complex128)
 
-def gather_nearest(table: Array, lowest: tuple[int, int, int], nearest: Array) -> Array:
-    """Look reflections [..., 3] up in a bordered table; outside the box the border answers."""
-    at = np.clip(nearest - lowest + 1, 0, np.array(table.shape) - 1).astype(np.int64)
+
+def gather_nearest(
+    table: NDArray[Number], lowest: tuple[int, int, int], nearest: Array
+) -> NDArray[Number]:
+    """Look reflections [..., 3] up in a bordered table; outside the box the border answers.
+
+    Axes of the table beyond the third stay.
+    """
+    at = np.clip(nearest - lowest + 1, 0, np.array(table.shape[:3]) - 1).astype(np.int64)
     return np.asarray(table[at[..., 0], at[..., 1], at[..., 2]])
 
 

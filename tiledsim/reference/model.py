@@ -222,6 +222,11 @@ def _structure_factor(
 ) -> Array:
     if scene.uniform_F:
         return np.full(hkl.shape[:-1], scene.default_F)
+    if scene.F_complex is not None and scene.dispersion is not None:
+        parts = gather_nearest(scene.F_complex, scene.hkl_lowest, nearest)
+        # Steps are [n, T, U, S, M]: the source is the last but one.
+        added = (parts[..., 1:] * scene.dispersion[:, None, :]).sum(axis=-1)
+        return np.asarray(np.abs(parts[..., 0] + added))
     F = gather_nearest(scene.F_table, scene.hkl_lowest, nearest)
     if not scene.interpolate:
         return F

@@ -91,6 +91,8 @@ def build_scene(experiment: Experiment) -> Scene:
         F_table=factors.padded,
         hkl_lowest=factors.lowest,
         default_F=factors.default_F,
+        F_complex=complex_table(factors),
+        dispersion=dispersion_of(factors, sources.wavelength),
         uniform_F=factors.entries == 0,
         interpolate=interpolates(experiment, factors, cell_counts),
         interpolation_stop=None,
@@ -149,6 +151,22 @@ def experiment_factors(
     return load_structure_factors(experiment.structure_factors, conditions)
 
 
+def complex_table(factors: FTable) -> NDArray[np.complex128] | None:
+    """Put the complex tables of a wavelength-dependent F side by side, as kernels read them."""
+    if factors.dispersion is None:
+        return None
+    return np.stack([factors.dispersion.base, *factors.dispersion.partial], axis=-1)
+
+
+def dispersion_of(factors: FTable, wavelength_m: Array) -> NDArray[np.complex128] | None:
+    """Return f′ + i f″ [S, E] of the elements whose scattering follows the wavelength [S]."""
+    if factors.dispersion is None:
+        return None
+    from tiledsim.structure_factors.anomalous import factors_by_wavelength
+
+    return factors_by_wavelength(factors.dispersion, wavelength_m * ANGSTROM)
+
+
 def correction(per_subpixel: bool, quirks: frozenset[Quirk]) -> Correction:
     """Decide how a correction reaches the pixel, given nanoBragg's ``-oversample_*`` flag."""
     if per_subpixel and "running_product" in quirks:
@@ -199,7 +217,13 @@ def interpolates(
     asked = experiment.structure_factors.interpolate
     if factors.entries == 0:
         return False
-    return min(cell_counts) <= 2 if asked == "auto" else asked
+    interpolate = min(cell_counts) <= 2 if asked == "auto" else asked
+    if interpolate and factors.dispersion is not None:
+        raise ExperimentError(
+            "structure_factors.anomalous and interpolation (for 2 cells or fewer, or as asked for) "
+            "exclude each other; set structure_factors.interpolate = false"
+        )
+    return interpolate
 
 
 def shot_cells(shots: Shots, lattice: Lattice) -> tuple[Array, Array]:

@@ -118,6 +118,12 @@ class Scene:
     polar_correction: Correction
     omega_correction: Correction
 
+    F_complex: NDArray[np.complex128] | None = None
+    """Structure factors that depend on the wavelength [H+2, K+2, L+2, 1+E], with the box and the
+    border of ``F_table``: the part that doesn't, then the sums of E elements."""
+    dispersion: NDArray[np.complex128] | None = None
+    """f′ + i f″ of these elements for each source [S, E]."""
+
     roi: tuple[int, int, int, int]
     """fast_min, fast_max, slow_min, slow_max, inclusive."""
     mask: NDArray[np.bool_] | None

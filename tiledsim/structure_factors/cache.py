@@ -15,7 +15,7 @@ from tiledsim.structure_factors.coordinates import CUTOFF, RATE, AtomSums
 
 LARGEST_CACHE: Final = 2 * 2**30
 """Bytes above which the files not read for longest are removed."""
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 def folder() -> Path:

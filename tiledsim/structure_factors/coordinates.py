@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tiledsim.errors import InputFileError
 from tiledsim.structure_factors.recognise import Format
 from tiledsim.structure_factors.reflection_file import Symmetry, first_line
+from tiledsim.structure_factors.symmetry import made_symmetric
 from tiledsim.structure_factors.table import Int
 from tiledsim.vectors import Array
 
@@ -109,18 +110,22 @@ def sum_atoms(
             f"free memory is {free / 2**31:.1f} GiB; give a larger structure_factors.dmin_A"
         )
     hkl, species = _species_sums(structure, dmin_A)
+    ops = structure.find_spacegroup().operations()
+    indices = hkl.astype(np.int64)
+    species = {name: made_symmetric(ops, indices, total) for name, total in species.items()}
     s_squared: Array = np.asarray(structure.cell.calculate_1_d2_array(hkl))
     F0 = np.zeros(len(hkl), dtype=np.complex128)
     for (name, charge), total in species.items():
         F0 += _form_factor(name, charge, s_squared) * total
     if k_sol > 0.0:
-        F0 += k_sol * np.exp(-B_sol * s_squared / 4.0) * _solvent(path, structure, dmin_A, hkl)
+        solvent = made_symmetric(ops, indices, _solvent(path, structure, dmin_A, hkl))
+        F0 += k_sol * np.exp(-B_sol * s_squared / 4.0) * solvent
     elements = elements_of(structure)
     partial = np.array([
         sum(total for (name, _), total in species.items() if name == element)
         for element in elements
     ])  # fmt: skip
-    return AtomSums(hkl.astype(np.int64), F0, elements, partial)
+    return AtomSums(indices, F0, elements, partial)
 
 
 def _species_sums(

@@ -53,6 +53,23 @@ def mates(ops: "gemmi.GroupOps", hkl: Int) -> Iterator[tuple[Int, Array]]:
         yield hkl @ rotation // den, -2.0 * np.pi * (hkl @ shift)
 
 
+def made_symmetric(
+    ops: "gemmi.GroupOps", hkl: Int, values: NDArray[np.complex128]
+) -> NDArray[np.complex128]:
+    """Average complex F [..., n] over the operations that map a reflection on itself or its mate.
+
+    Rounding leaves a transform's phases a little off where symmetry fixes them; then a value would
+    depend on which mate it was taken from.  The density must be real: F(−h) is F(h)'s conjugate.
+    """
+    total, count = np.zeros_like(values), np.zeros(len(hkl))
+    for mate, shift in mates(ops, hkl):
+        turned = values * np.exp(1j * shift)
+        for same, image in (((mate == hkl).all(1), turned), ((mate == -hkl).all(1), turned.conj())):
+            total[..., same] += image[..., same]
+            count[same] += 1.0
+    return np.asarray(total / count)
+
+
 def expand(
     path: Path, ops: "gemmi.GroupOps", hkl: Int, plus: Array, minus: Array, default_F: float
 ) -> FTable:

@@ -26,6 +26,10 @@ _SHAPES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
 _CORRECTIONS = {"own": OWN, "first": FIRST, "running": RUNNING}
 
 
+_NOTHING = np.zeros(0)
+_NOTHING.setflags(write=False)  # as a scene's tables: another type would be compiled anew
+
+
 def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Parameters:
     """Take one panel of one shot out of a scene."""
     axes, drop = polarization_axes(scene), water(scene)
@@ -60,6 +64,10 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         F=_flat(scene.F_table),
         low=np.array(scene.hkl_lowest, dtype=np.float64) - 1.0,
         size=np.array(scene.F_table.shape, dtype=np.float64),
+        F_complex=_NOTHING if scene.F_complex is None else _flat(_as_pairs(scene.F_complex)),
+        dispersion=_as_pairs(scene.dispersion)
+        if scene.dispersion is not None
+        else np.zeros((scene.sources, 0)),
         uniform_F=scene.uniform_F,
         default_F=scene.default_F,
         interpolate=interpolate,
@@ -72,6 +80,11 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         skip_dark=scene.water == 0.0,
         scale=scene.scale,
     )
+
+
+def _as_pairs(values: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Real and imaginary parts one after the other along the last axis."""
+    return np.ascontiguousarray(values).view(np.float64)
 
 
 def _flat(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -61,6 +61,10 @@ class Parameters(NamedTuple):
     """Reflection of the table's element 0, border included."""
     size: Array
     """Extent of the table, border included."""
+    F_complex: Array
+    """Real and imaginary parts of the complex tables, an element of F after the other, flat."""
+    dispersion: Array
+    """f′ and f″ of E elements for each source [S, 2E]; E = 0 where F does not depend on it."""
     uniform_F: bool
     default_F: float
     interpolate: bool
@@ -251,6 +255,20 @@ def _gather_add(table: Array, at: Array, latt: Array, bunch: Array) -> None:
 
 
 @jit
+def _gather_dispersive(table: Array, at: Array, f: Array, F_squared: Array) -> None:
+    """|F₀ + Σ (f′ + i f″)·A|² of the nearest reflections; ``f`` holds f′ and f″ in turn."""
+    parts = len(f)
+    for j in range(LANES):
+        place = np.uint64(np.int64(at[j]) * (parts + 2))
+        real, imaginary = table[place], table[place + np.uint64(1)]
+        for e in range(0, parts, 2):
+            a, b = table[place + np.uint64(e + 2)], table[place + np.uint64(e + 3)]
+            real += f[e] * a - f[e + 1] * b
+            imaginary += f[e] * b + f[e + 1] * a
+        F_squared[j] = real * real + imaginary * imaginary
+
+
+@jit
 def render_rows(
     p: Parameters, slow_start: int, fast_start: int, rendered: NDArray[np.bool_], image: Array
 ) -> None:
@@ -272,6 +290,7 @@ def render_rows(
     products = p.thick == RUNNING or p.polar == RUNNING or p.omega == RUNNING
     step = p.pixel_size / p.oversample
     constant = p.default_F * p.default_F
+    dispersive = p.dispersion.shape[1] > 0
 
     for row in range(rows):
         for col in range(0, cols, LANES):
@@ -370,10 +389,17 @@ def render_rows(
                                 for j in range(LANES):
                                     bunch[j] += constant * latt[j]
                                 continue
-                            if not p.interpolate and not products:
+                            if dispersive:
+                                _gather_dispersive(p.F_complex, at, p.dispersion[s], F)
+                                if not products:
+                                    for j in range(LANES):
+                                        bunch[j] += F[j] * latt[j]
+                                    continue
+                                F[:] = np.sqrt(F)
+                            elif not p.interpolate and not products:
                                 _gather_add(p.F, at, latt, bunch)
                                 continue
-                            if p.interpolate:
+                            elif p.interpolate:
                                 _corners(p, abc, qx, qy, qz, where)
                                 _tricubic(p, where, at, F)
                             else:

@@ -29,7 +29,7 @@ struct Step {
     real factor_squared, lattice;
 };
 // One evaluation.  `q` is the scattering vector or, with SPECTRUM, a.(d - i), b.(d - i), c.(d - i).
-DEVICE Step evaluate(const Parameters &p, const Entry &entry, const double *q) {
+DEVICE Step evaluate(const Parameters &p, const Entry &entry, const double *q, Index source) {
     Offset at[3];
     EACH_AXIS {
 #if SPECTRUM
@@ -39,7 +39,7 @@ DEVICE Step evaluate(const Parameters &p, const Entry &entry, const double *q) {
         at[v] = locate(fma(a[0], q[0], fma(a[1], q[1], fma(a[2], q[2], INDEX_ORIGIN))));
 #endif
     }
-    return {factor_squared(p, at), lattice(p, at)};
+    return {factor_squared(p, at, source), lattice(p, at)};
 }
 
 DEVICE void load_axes(const Parameters &p, Index m, double *axes) {
@@ -144,8 +144,9 @@ render(const __grid_constant__ Parameters p) {
 #pragma unroll 1
                         for (int j = 0; j < count; ++j) {
                             const Entry entry = entries[j];
+                            const Index lit = SPECTRUM ? first + j : source;
                             EACH_PIXEL {
-                                const Step step = evaluate(p, entry, at[k]);
+                                const Step step = evaluate(p, entry, at[k], lit);
 #if PRODUCTS
                                 if ((kept >> k & 1u) && !(SKIP_DARK && step.lattice == 0.0))
                                     total[k] = fma(step.factor_squared * step.lattice, own[k],

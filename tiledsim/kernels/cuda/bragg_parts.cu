@@ -24,6 +24,8 @@ struct Parameters {
     const double *inverse_wavelength;  // [S]
     const double *weight;              // [S]
     const real *factors;               // [size], F for interpolation, else F squared
+                                       // DISPERSIVE: complex [size, 1 + ELEMENTS]
+    const real *dispersion;            // complex [S, ELEMENTS], f' + i f''
     const unsigned char *rendered;     // [rows, cols], or null where all are
     double *image;                     // [rows, cols]
     Index orientation_count, direction_count;
@@ -305,17 +307,37 @@ DEVICE real lattice(const Parameters &p, const Offset *at) {
 }
 
 #if FACTORS != UNIFORM
-DEVICE real factor_at(const Parameters &p, unsigned i, unsigned j, unsigned k) {
-    return __ldg(p.factors + ((Address)(i * p.size[1] + j) * p.size[2] + k));
+DEVICE Address place(const Parameters &p, unsigned i, unsigned j, unsigned k) {
+    return (Address)(i * p.size[1] + j) * p.size[2] + k;
 }
 DEVICE unsigned element(const Parameters &p, const Offset *at, int v) {
     return at[v].number + (unsigned)p.shift[v];
 }
 // Outside the table its border answers; what is below 0 is a large number, and the border is one.
-DEVICE real nearest_factor(const Parameters &p, const Offset *at) {
-    return factor_at(
+DEVICE Address nearest_place(const Parameters &p, const Offset *at) {
+    return place(
         p, min(element(p, at, 0), p.size[0] - 1), min(element(p, at, 1), p.size[1] - 1),
         min(element(p, at, 2), p.size[2] - 1));
+}
+DEVICE real nearest_factor(const Parameters &p, const Offset *at) {
+    return __ldg(p.factors + nearest_place(p, at));
+}
+#endif
+
+#if FACTORS == DISPERSIVE
+// |F + sum (f' + i f'') A|^2 of the nearest reflection, the sum over the elements, for a source.
+DEVICE real dispersive(const Parameters &p, const Offset *at, Index source) {
+    const real *const parts = p.factors + nearest_place(p, at) * (2 + 2 * ELEMENTS);
+    const real *const f = p.dispersion + source * (2 * ELEMENTS);
+    real x = __ldg(parts), y = __ldg(parts + 1);
+#pragma unroll
+    for (int e = 0; e < 2 * ELEMENTS; e += 2) {
+        const real a = __ldg(parts + 2 + e), b = __ldg(parts + 3 + e);
+        const real u = __ldg(f + e), v = __ldg(f + e + 1);
+        x = fused(u, a, fused(-v, b, x));
+        y = fused(u, b, fused(v, a, y));
+    }
+    return fused(x, x, y * y);
 }
 #endif
 
@@ -361,9 +383,11 @@ DEVICE real tricubic(const Parameters &p, const Offset *at) {
 #endif
 
 // F squared, over p.amplitude.
-DEVICE real factor_squared(const Parameters &p, const Offset *at) {
+DEVICE real factor_squared(const Parameters &p, const Offset *at, Index source) {
 #if FACTORS == UNIFORM
     return 1;
+#elif FACTORS == DISPERSIVE
+    return dispersive(p, at, source);
 #elif FACTORS == NEAREST
     return nearest_factor(p, at);
 #else

@@ -27,7 +27,7 @@ LARGEST_INDEX: Final = {True: 2.0**19, False: 2.0**31}
 
 POINTERS: Final = (
     "orientations", "incident", "vertical", "horizontal", "direction_weight", "direction_first",
-    "inverse_wavelength", "weight", "factors", "rendered", "image",
+    "inverse_wavelength", "weight", "factors", "dispersion", "rendered", "image",
 )  # fmt: skip
 _COUNTS: Final = (
     "orientation_count", "direction_count", "slow_start", "fast_start", "rows", "cols",
@@ -119,16 +119,24 @@ def scene_tables(scene: Scene, special: Specialisation) -> SceneTables:
         "inverse_wavelength": 1.0 / np.asarray(scene.wavelength),
         "weight": weight,
         "factors": np.zeros(0),
+        "dispersion": np.zeros(0),
     }
+    real = np.float32 if special.mixed else np.float64
     if special.factors == "UNIFORM":
         return SceneTables(arrays, 1.0)
     F = np.asarray(scene.F_table)
     factor_unit = (float(np.abs(F).max()) or 1.0) if special.mixed else 1.0
+    if scene.F_complex is not None and scene.dispersion is not None:
+        pairs = np.ascontiguousarray(scene.F_complex).view(np.float64) / factor_unit
+        arrays["factors"] = np.ascontiguousarray(pairs, dtype=real)
+        f = np.ascontiguousarray(scene.dispersion).view(np.float64)
+        arrays["dispersion"] = np.ascontiguousarray(f, dtype=real)
+        return SceneTables(arrays, factor_unit)
     if special.mixed:
         F = F / factor_unit
     if special.factors == "NEAREST":
         F = F * F
-    arrays["factors"] = np.ascontiguousarray(F, dtype=np.float32 if special.mixed else np.float64)
+    arrays["factors"] = np.ascontiguousarray(F, dtype=real)
     return SceneTables(arrays, factor_unit)
 
 
@@ -137,6 +145,9 @@ def table_bytes(scene: Scene, special: Specialisation) -> int:
     count = len(directions(scene, special)) - 1
     item = 4 if special.mixed else 8
     factors = 1 if special.factors == "UNIFORM" else item * scene.F_table.size
+    if special.elements:
+        factors *= 2 * (1 + special.elements)
+        factors += 2 * item * special.elements * scene.sources
     return 8 * (11 * count + 1 + 2 * scene.sources) + factors + 72 * scene.orientations
 
 

@@ -19,7 +19,7 @@ SHORTEST_SPECTRUM: Final = 8
 
 _NAMES: Final = {
     "shape": ("SQUARE", "ROUND", "GAUSS", "TOPHAT"),
-    "factors": ("UNIFORM", "NEAREST", "TRICUBIC"),
+    "factors": ("UNIFORM", "NEAREST", "TRICUBIC", "DISPERSIVE"),
     "polarization": ("NONE", "PLAIN", "LINEAR"),
     "thick": ("OWN", "FIRST", "RUNNING"),
     "polar": ("OWN", "FIRST", "RUNNING"),
@@ -34,7 +34,10 @@ class Specialisation:
 
     shape: str
     factors: str
-    """Structure factors: one for all, the nearest reflection's, or interpolated."""
+    """Structure factors: one for all, the nearest reflection's, interpolated, or the nearest's as
+    it depends on the wavelength."""
+    elements: int
+    """Elements whose scattering depends on the wavelength."""
     mixed: bool
     polarization: str
     thick: str
@@ -100,6 +103,9 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
     weights = np.asarray(scene.weight)
     weighted = spectrum and bool((weights != np.repeat(weights[first[:-1]], np.diff(first))).any())
     factors = "UNIFORM" if scene.uniform_F else "TRICUBIC" if interpolate else "NEAREST"
+    elements = 0 if scene.dispersion is None else scene.dispersion.shape[1]
+    if elements:
+        factors = "DISPERSIVE"
     several = len(first) > 2 if spectrum else scene.sources > 1
     drop = scene.water > 0.0 and not scene.water_twice
     shape = scene.crystal_shape.upper()
@@ -111,6 +117,7 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
     return Specialisation(
         shape=shape,
         factors=factors,
+        elements=elements,
         mixed=mixed,
         polarization=kahn if scene.polarized else "NONE",
         thick=thick.upper(),
@@ -140,7 +147,8 @@ def occupancy(
 
     ``several``: whether rays come from several directions.  benchmarks/LOG.md has the reasons.
     """
-    tricubic, round_ = factors == "TRICUBIC", shape == "ROUND"
+    # What depends on the wavelength is put together from several loads, as a cube is.
+    tricubic, round_ = factors in ("TRICUBIC", "DISPERSIVE"), shape == "ROUND"
     pixels = 2 if not mixed or tricubic or curved or round_ else 4
     if tricubic and round_:
         return pixels, 2

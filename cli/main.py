@@ -19,6 +19,7 @@ from tiledsim.cli import (
     convert,
     describe,
     doctor,
+    export,
     nanobragg,
     plan,
     run,
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for module in (
-    run, watch, nanobragg, plan, summary, verify, describe, convert, trace, compare, doctor,
+    run, watch, nanobragg, plan, summary, verify, describe, convert, export, trace, compare, doctor,
 ):  # fmt: skip
     module.register(app)
 

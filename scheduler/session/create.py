@@ -13,6 +13,7 @@ from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, LocalFiles, why_not_made
+from tiledsim.scheduler.store.geometry import write_geometry
 from tiledsim.scheduler.store.layout import Layout
 
 
@@ -43,6 +44,7 @@ def create_store(
     }  # fmt: skip
     try:
         store.create(files, layout, "float32", experiment.detector.pixel_mm)
+        write_geometry(files, experiment, scene)
         save_scene(files, scene)
         store.publish(files, attributes)
     except StoreError:

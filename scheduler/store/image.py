@@ -25,7 +25,7 @@ FORMAT = "tiledsim"
 FORMAT_VERSION = 2
 DIMENSIONS = ("shot", "panel", "slow", "fast")
 ROOT = "zarr.json"
-FOLDERS = ("image", *DIMENSIONS, "tiles", "run")
+FOLDERS = ("image", *DIMENSIONS, "geometry", "tiles", "run")
 """All that a store has beside its root document; nothing else is ever deleted."""
 UNFINISHED = {"tiledsim_being_made": True}
 """Attributes of a store whose making, or replacing, has begun and not ended."""

@@ -65,7 +65,7 @@ def _compress(flat: NDArray[np.generic], per: int) -> Iterator[bytes]:
     size = per * item
     # Memory that is used again: fresh memory costs more than the shuffling.
     out = np.empty(min(src.size, BLOCKS_AT_ONCE * size), dtype=np.uint8)
-    shuffled = memoryview(out)
+    shuffled = memoryview(out.data)
     for start in range(0, src.size, out.size):
         some = src[start : start + out.size]
         _shuffle(some, item, per, out)

@@ -11,8 +11,8 @@ import numpy as np
 from tiledsim.image_files.instrument import Instrument
 from tiledsim.vectors import Array
 
-_OFFSET = "offset[1] offset[2] offset[3]".split()
-_VECTOR = "vector[1] vector[2] vector[3]".split()
+_OFFSET = ["offset[1]", "offset[2]", "offset[3]"]
+_VECTOR = ["vector[1]", "vector[2]", "vector[3]"]
 
 
 def imgcif_header(name: str, instrument: Instrument, saturation: int) -> str:
@@ -34,9 +34,8 @@ def imgcif_header(name: str, instrument: Instrument, saturation: int) -> str:
     places = [["FRAME1", "DETECTOR_Z", *_numbers([0, 0])]]
     goniometer: list[str] = []
     if turns:
-        axes.insert(
-            0, ["GONIOMETER_PHI", "rotation", "goniometer", ".", *_numbers(instrument.spindle), *"..."]
-        )  # fmt: skip
+        spindle = _numbers(instrument.spindle)
+        axes.insert(0, ["GONIOMETER_PHI", "rotation", "goniometer", ".", *spindle, *"..."])
         settings.append(["SCAN1", "GONIOMETER_PHI", *_numbers([start, width, width, 0, 0, 0])])
         places.append(["FRAME1", "GONIOMETER_PHI", *_numbers([start, 0])])
         goniometer = [
@@ -47,6 +46,7 @@ def imgcif_header(name: str, instrument: Instrument, saturation: int) -> str:
         ]  # fmt: skip
     # CBFlib counts pixels from their outer corner, so the first stands at displacement 0.
     pixel = panel.pixel_mm
+    metres = _numbers([pixel * 1e-3])
     lines = [
         "###CBF: VERSION 1.5, tiledsim", "", f"data_{name}", "",
         *_loop("diffrn", "id crystal_id", [["DIFFRN1", "CRYSTAL1"]]),
@@ -91,7 +91,7 @@ def imgcif_header(name: str, instrument: Instrument, saturation: int) -> str:
         ),
         *_loop(
             "array_element_size", "array_id index size",
-            [["ARRAY1", "1", *_numbers([pixel * 1e-3])], ["ARRAY1", "2", *_numbers([pixel * 1e-3])]],
+            [["ARRAY1", "1", *metres], ["ARRAY1", "2", *metres]],
         ),
         *_loop(
             "array_intensities",

@@ -161,10 +161,9 @@ def as_series(
     same = np.full(shots, start_deg)
     if shots == 1 or width_deg <= 0:
         return same, crystals_A
-    starts = start_deg + width_deg * np.arange(shots)
-    first = np.broadcast_to(crystals_A[0], crystals_A.shape)
+    starts = np.asarray(start_deg + width_deg * np.arange(shots), dtype=np.float64)
     for shot in (1, shots - 1, *range(2, shots - 1)):
         turned = crystals_A[0] @ axis_rotation(spindle, np.radians(width_deg * shot)).T
         if np.abs(turned - crystals_A[shot]).max() > 1e-6 * np.abs(turned).max():
             return same, crystals_A
-    return starts, first.copy()
+    return starts, np.repeat(crystals_A[:1], shots, axis=0)

@@ -4,7 +4,6 @@ Texts are ASCII of fixed length with one byte more than they need: XDS' plugin d
 variable UTF-8 that h5py writes by default, and cuts the last letter of a text that fills its field.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,8 +44,8 @@ def put_number(
 
 
 def put_axis(
-    group: Any, name: str, value: ArrayLike, *, kind: str, units: str, vector: Sequence[float] | Any,
-    depends_on: str, offset_mm: Any = None,
+    group: Any, name: str, value: ArrayLike, *, kind: str, units: str, vector: ArrayLike,
+    depends_on: str, offset_mm: ArrayLike | None = None,
 ) -> None:  # fmt: skip
     """Write one axis of a chain of transformations, ``kind`` "rotation" or "translation"."""
     more: dict[str, Any] = {}

@@ -119,8 +119,8 @@ class DataFile:
                 for row, col, chunk in chunks:
                     self._data.id.write_direct_chunk((frame, row, col), chunk)
             return
-        spool = self._path.with_suffix(".chunk")
-        held, size = _gather(bitshuffle.join_pieces(_pieces(parts), self._plane.nbytes), spool)
+        joined = bitshuffle.join_pieces(_pieces(parts), self._plane.nbytes)
+        held, size = _gather(joined, self._path.parent)
         if isinstance(held, bytes):
             self._data.id.write_direct_chunk((frame, 0, 0), held)
             return
@@ -136,7 +136,7 @@ def _pieces(parts: Iterable[EncodedRows]) -> Iterator[bitshuffle.Piece]:
         yield part
 
 
-def _gather(stream: Iterator[bytes], beside: Path) -> tuple[bytes | IO[bytes], int]:
+def _gather(stream: Iterator[bytes], folder: Path) -> tuple[bytes | IO[bytes], int]:
     """Collect bytes in memory, or in a file without a name where they are too many."""
     parts: list[bytes] = []
     size = 0
@@ -148,7 +148,7 @@ def _gather(stream: Iterator[bytes], beside: Path) -> tuple[bytes | IO[bytes], i
             continue
         parts.append(part)
         if size > MEMORY_BYTES:
-            spool = tempfile.TemporaryFile(dir=beside.parent)
+            spool = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed when it is copied
             spool.writelines(parts)
             parts.clear()
     return (b"".join(parts) if spool is None else spool), size

@@ -176,9 +176,7 @@ def _detector(detector: Any, instrument: Instrument, plane: Plane, limits: Limit
     for name in ("flatfield_applied", "countrate_correction_applied", "pixel_mask_applied"):
         put_number(detector, name, 0, dtype="i1")
     axes = make_group(detector, "transformations", "NXtransformations")
-    put_axis(
-        axes, "det_z", 0.0, kind="translation", units="mm", vector=[0, 0, 1], depends_on="."
-    )
+    put_axis(axes, "det_z", 0.0, kind="translation", units="mm", vector=[0, 0, 1], depends_on=".")
     put_text(detector, "depends_on", f"{DETECTOR}/transformations/det_z")
 
 

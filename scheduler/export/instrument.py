@@ -1,0 +1,62 @@
+"""The instrument of an export: from the geometry in a store to the imgCIF frame."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.errors import StoreError
+from tiledsim.image_files.instrument import (
+    FlatPanel,
+    Instrument,
+    SensorLayer,
+    as_series,
+    imgcif_rotation,
+)
+from tiledsim.scheduler.store.files import Files
+from tiledsim.scheduler.store.geometry import read_geometry
+
+
+def read_instrument(files: Files, title: str = "") -> Instrument:
+    """Return the instrument of a run, all shots and panels.
+
+    Raises StoreError for a store without geometry, or a damaged one.
+    """
+    arrays, about = read_geometry(files)
+    try:
+        return _instrument(arrays, about, title)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise StoreError(f"{files.url}: its geometry is damaged: {error!r}") from None
+
+
+def _instrument(
+    arrays: dict[str, NDArray[np.float64]], about: dict[str, Any], title: str
+) -> Instrument:
+    turn = imgcif_rotation(arrays["beam_direction"], arrays["spindle"], arrays["panel_fast"][0])
+    spindle = turn @ arrays["spindle"]
+    width = float(about["rotation_range_deg"])
+    starts, crystals = as_series(
+        spindle, arrays["crystal_A"] @ turn.T, float(about["rotation_start_deg"]), width
+    )
+    fast, slow = about["size_px"]
+    frames = zip(arrays["panel_origin_mm"], arrays["panel_fast"], arrays["panel_slow"], strict=True)
+    panels = tuple(
+        FlatPanel(turn @ o, turn @ f, turn @ s, float(about["pixel_mm"]), (int(fast), int(slow)))
+        for o, f, s in frames
+    )
+    thickness = float(about["sensor_thickness_um"])
+    return Instrument(
+        panels=panels,
+        wavelength_A=float(arrays["source_wavelength_A"] @ arrays["source_weight"]),
+        polarization=float(about["polarization"]),
+        polarization_axis=turn @ arrays["polarization_axis"],
+        fluence_photons_per_m2=float(about["fluence_photons_per_m2"]),
+        exposure_s=float(about["exposure_s"]),
+        spindle=spindle,
+        start_deg=starts,
+        width_deg=width,
+        crystals_A=crystals,
+        sensor=SensorLayer("Si", thickness / 1000) if thickness > 0 else None,
+        curved=bool(about["curved"]),
+        title=title,
+    )

@@ -79,12 +79,13 @@ def export(
     """
     from tiledsim.cli.export_progress import showing
     from tiledsim.scheduler.export.export import export as write
+    from tiledsim.scheduler.options import Where
 
     with showing(quiet) as progress:
         made = write(
             store, output, to=to, shots=shots, panels=panels, dtype=dtype,
             partial=partial, clip=clip, overwrite=overwrite, resume=resume, progress=progress,
-            workers=workers, threads=threads, scheduler=scheduler,
+            where=Where(workers=workers, threads=threads, scheduler=scheduler),
         )  # fmt: skip
     for path in made:
         print(path)

@@ -19,13 +19,17 @@ def flag_of(option: str) -> str:
     return "--" + (name if name and last in _UNITS else option).replace("_", "-")
 
 
+EXPORT_OPTIONS = ("to", "shots", "panels", "partial", "clip")
+"""Of ``tiledsim export``, named in its errors."""
+
+
 def in_flags(text: str, kind: type[RunOptions] = RunOptions) -> str:
     """Return a text of the scheduler with flags where options are named, in backquotes."""
     known = {option.name for option in declared(kind)}
 
     def flag(found: re.Match[str]) -> str:
         name, value = found[1], found[2]
-        if name not in known:
+        if name not in known and name not in EXPORT_OPTIONS:
             return found[0]
         return flag_of(name) + (f" {value}" if value else "")
 

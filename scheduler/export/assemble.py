@@ -84,7 +84,7 @@ class Assembly:
         if cut and plane.panels > 1 and plane.rows % EDGE:
             raise ExperimentError(
                 f"{plane.panels} panels of {plane.rows} rows are more than HDF5 keeps in one piece "
-                f"(4 GiB), and their rows are no multiple of {EDGE}; give fewer --panels, or "
+                f"(4 GiB), and their rows are no multiple of {EDGE}; give fewer `panels`, or "
                 "export to npy"
             )  # fmt: skip
 

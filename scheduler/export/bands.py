@@ -64,7 +64,7 @@ def select(text: str | None, count: int, option: str) -> list[int]:
             numbers = []
         if not 1 <= len(numbers) <= 3 or (len(numbers) == 1 and numbers[0] is None):
             raise ExperimentError(
-                f"{option} {text}: give numbers as 5, 0:100, 0:100:10, or several with commas"
+                f"`{option}={text}`: give numbers as 5, 0:100, 0:100:10, or several with commas"
             )
         if len(numbers) == 1:
             number = numbers[0]
@@ -73,15 +73,15 @@ def select(text: str | None, count: int, option: str) -> list[int]:
         else:
             step = numbers[2] if len(numbers) == 3 else None
             if step is not None and step < 1:
-                raise ExperimentError(f"{option} {text}: the step must be at least 1")
+                raise ExperimentError(f"`{option}={text}`: the step must be at least 1")
             if any(n is not None and abs(n) > count for n in numbers[:2]):
                 raise ExperimentError(
-                    f"{option} {text}: the run has {count}, numbered 0 to {count - 1}"
+                    f"`{option}={text}`: the run has {count}, numbered 0 to {count - 1}"
                 )
             chosen += range(count)[slice(*numbers)]
     outside = [n for n in chosen if not 0 <= n < count]
     if outside:
-        raise ExperimentError(f"{option} {text}: the run has {count}, numbered 0 to {count - 1}")
+        raise ExperimentError(f"`{option}={text}`: the run has {count}, numbered 0 to {count - 1}")
     if not chosen or len(set(chosen)) < len(chosen):
-        raise ExperimentError(f"{option} {text}: selects {'none' if not chosen else 'one twice'}")
+        raise ExperimentError(f"`{option}={text}`: selects {'none' if not chosen else 'one twice'}")
     return chosen

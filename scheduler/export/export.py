@@ -28,12 +28,14 @@ from tiledsim.scheduler.export.instrument import read_instrument
 from tiledsim.scheduler.export.pixels import Band, Conversion, Encoded, Source, encode_band
 from tiledsim.scheduler.export.stream import in_order
 from tiledsim.scheduler.export.work_folder import WorkFolder
-from tiledsim.scheduler.results.verify import layout_of, read_records
+from tiledsim.scheduler.journal.records_of_store import read_records
+from tiledsim.scheduler.options import Where
 from tiledsim.scheduler.session.plan import human_bytes
 from tiledsim.scheduler.session.task import scene_of
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, open_files
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.open import layout_of
 from tiledsim.tile import Tile
 
 INLINE_BYTES = 64 * 2**20
@@ -49,7 +51,7 @@ def export(
     location: str | Path, output: str | Path, *, to: str | None = None, shots: str | None = None,
     panels: str | None = None, dtype: str | None = None, partial: bool = False,
     clip: bool = False, overwrite: bool = False, resume: bool = False,
-    progress: Progress | None = None, **where: Any,
+    progress: Progress | None = None, where: Where | None = None, client: Any = None,
 ) -> list[Path]:  # fmt: skip
     """Write images of a run as files of another format and return their names, the main one last.
 
@@ -74,9 +76,8 @@ def export(
         Replace files that exist; go on with an export that was cut short.
     progress : callable, optional
         Told how far it is.
-    **where
-        Where the work is done, as for :func:`tiledsim.scheduler.run`: ``client``, ``scheduler``,
-        ``workers``, ``threads`` …
+    where, client : optional
+        Where the work is done, as for :func:`tiledsim.scheduler.run`.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def export(
     layout = layout_of(files)
     target = Path(output)
     format = choose_format(to, target)
-    chosen = select(shots, layout.shape[0], "--shots"), select(panels, layout.shape[1], "--panels")
+    chosen = select(shots, layout.shape[0], "shots"), select(panels, layout.shape[1], "panels")
     done = _stored_tiles(files, layout, chosen, partial=partial)
     instrument = read_instrument(files, str(about.get("title", ""))).select(*chosen)
     check_geometry(format, instrument)
@@ -113,7 +114,7 @@ def export(
         files.url, str(about["scene_hash"]), conversion, assembly.encoder,
         masks=format.name in ("nxmx", "cbf"),
     )  # fmt: skip
-    place = choose_place(**where)
+    place = choose_place(where or Where(), client)
     folder = WorkFolder(assembly.output)
     identity: dict[str, object] = {
         "store": files.url, "scene": source.scene_hash, "names": names, "dtype": kind,
@@ -147,7 +148,7 @@ def export(
         folder.drop_partial()
         what = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise RunError(
-            f"{assembly.output}: {what}; --resume goes on with the files that are finished"
+            f"{assembly.output}: {what}; `resume` goes on with the files that are finished"
         ) from None
     return [folder.target / name for name in names]
 
@@ -179,7 +180,7 @@ class Counted:
             raise ExperimentError(
                 f"{self.outside:,} pixels do not fit: the value furthest out is {self.worst:,.0f}, "
                 f"{np.dtype(self._conversion.dtype).name} holds {low:,.0f} to {high:,.0f} here; "
-                "give --clip, or another type"
+                "give `clip`, or another type"
             )
 
 
@@ -205,7 +206,7 @@ def _stored_tiles(
         first = layout.tile_at(int(np.ravel_multi_index(grid, layout.grid)))
         raise StoreError(
             f"{files.url}: {missing:,} of {wanted.size:,} tiles are missing, the first at {first}; "
-            "tiledsim run --resume renders them, --partial exports them as not measured"
+            "tiledsim run --resume renders them, `partial` exports them as not measured"
         )
     return done
 
@@ -229,7 +230,7 @@ def _check_target(assembly: Assembly, names: list[str], *, overwrite: bool) -> N
         if path.is_dir():
             raise StoreError(f"{path} is a folder; give the name of a file")
         if path.exists() and not overwrite:
-            raise StoreError(f"{path} exists; --overwrite it, or give another name")
+            raise StoreError(f"{path} exists; `overwrite` it, or give another name")
     free = shutil.disk_usage(folder).free
     if assembly.least_bytes > free:
         raise StoreError(

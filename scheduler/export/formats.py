@@ -59,7 +59,7 @@ def choose_format(name: str | None, output: Path) -> Format:
     """
     if name is not None:
         if name not in FORMATS:
-            raise ExperimentError(f"--to {name}: must be one of {', '.join(FORMATS)}")
+            raise ExperimentError(f"`to={name}`: must be one of {', '.join(FORMATS)}")
         return FORMATS[name]
     ending = output.suffix.lower()
     for known in FORMATS.values():
@@ -67,7 +67,7 @@ def choose_format(name: str | None, output: Path) -> Format:
             return known
     endings = ", ".join(known.endings[0] for known in FORMATS.values())
     raise ExperimentError(
-        f"{output}: its ending names no format; end it in one of {endings}, or give --to "
+        f"{output}: its ending names no format; end it in one of {endings}, or give `to` "
         f"{', '.join(FORMATS)}"
     )
 
@@ -117,7 +117,7 @@ def check_geometry(format: Format, instrument: Instrument) -> None:
     if format.one_panel and len(instrument.panels) > 1:
         raise ExperimentError(
             f"{format.name} files hold one panel and the detector has {len(instrument.panels)}; "
-            "nxmx holds all, or give --panels with one of them"
+            "nxmx holds all, or give `panels` with one of them"
         )
     if format.name == "smv" and not fits_minicbf(instrument):
         raise ExperimentError(

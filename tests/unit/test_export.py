@@ -23,6 +23,7 @@ from tiledsim.scheduler.export import export as module
 from tiledsim.scheduler.export.export import export
 from tiledsim.scheduler.export.instrument import read_instrument
 from tiledsim.scheduler.export.pixels import Conversion
+from tiledsim.scheduler.options import Where
 from tiledsim.scheduler.store.files import open_files
 from tiledsim.vectors import axis_rotation, unit
 
@@ -305,7 +306,7 @@ def test_workers_write_the_same_bytes(
 ) -> None:
     export(store, tmp_path / "here.cbf")
     monkeypatch.setattr(module, "INLINE_BYTES", 0)
-    export(store, tmp_path / "there.cbf", threads=2)
+    export(store, tmp_path / "there.cbf", where=Where(threads=2))
     for number in (1, 2, 3):
         here, there = (tmp_path / f"{name}_{number:04d}.cbf" for name in ("here", "there"))
         assert here.read_bytes() == there.read_bytes().replace(b"there_", b"here_")
@@ -344,17 +345,17 @@ def test_an_export_that_was_cut_short_goes_on(
     ("name", "options", "said"),
     [
         ("a.xyz", {}, "a.xyz: its ending names no format"),
-        ("a.h5", {"to": "hdf"}, "--to hdf: must be one of"),
+        ("a.h5", {"to": "hdf"}, "`to=hdf`: must be one of"),
         ("a.cbf", {"dtype": "float32"}, "cbf files hold int32, not float32; nxmx"),
         ("a.h5", {"dtype": "int8"}, "nxmx files hold int32 or uint16 or float32, not int8"),
-        ("a.h5", {"shots": "3"}, "--shots 3: the run has 3, numbered 0 to 2"),
-        ("a.h5", {"shots": "0:9"}, "--shots 0:9: the run has 3, numbered 0 to 2"),
-        ("a.h5", {"shots": "1:0"}, "--shots 1:0: selects none"),
-        ("a.h5", {"shots": "1,0:2"}, "--shots 1,0:2: selects one twice"),
-        ("a.h5", {"panels": "x"}, "--panels x: give numbers"),
+        ("a.h5", {"shots": "3"}, "`shots=3`: the run has 3, numbered 0 to 2"),
+        ("a.h5", {"shots": "0:9"}, "`shots=0:9`: the run has 3, numbered 0 to 2"),
+        ("a.h5", {"shots": "1:0"}, "`shots=1:0`: selects none"),
+        ("a.h5", {"shots": "1,0:2"}, "`shots=1,0:2`: selects one twice"),
+        ("a.h5", {"panels": "x"}, "`panels=x`: give numbers"),
         ("no/a.h5", {}, "no is no folder"),
         ("folder.npy", {}, "folder.npy is a folder"),
-        ("old.npy", {}, "old.npy exists; --overwrite"),
+        ("old.npy", {}, "old.npy exists; `overwrite`"),
     ],
 )
 def test_bad_input_leaves_nothing(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,8 +14,8 @@ def choose_cache_folder() -> None:
     a home that can be written every run would end there, those on the processor too.  The kernels
     then are compiled in memory, and the folder stays empty.
     """
-    if importlib.util.find_spec("cupy") is None:
-        return
+    if "cupy" in sys.modules or importlib.util.find_spec("cupy") is None:
+        return  # too late, or not needed
     named = os.environ.get("CUPY_CACHE_DIR")
     folder = Path(named) if named else Path("~/.cupy/kernel_cache").expanduser()
     try:

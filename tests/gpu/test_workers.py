@@ -89,7 +89,9 @@ def test_auto_takes_every_gpu_and_the_store_names_them(tmp_path: Path) -> None:
     about = store.read_attributes(files.open_files(tmp_path / "a.zarr"))
     assert about["backend"] == "cuda"
     assert about["kernel"].startswith("float64 square uniform")
-    assert [(d["shown"], d["workers"]) for d in about["devices"]] == [("0", "1"), ("1", "1")]
+    assert [(d["shown"], d["workers"]) for d in about["devices"]] == [
+        ("GPU-aa", "1"), ("GPU-bb", "1"),
+    ]  # fmt: skip
     resumed = run(EXPERIMENT, tmp_path / "a.zarr", resume=True)
     assert resumed.images == summary.images
 

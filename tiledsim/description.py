@@ -27,9 +27,7 @@ def describe(experiment: Experiment, scene: Scene) -> Description:
     """Return the facts of an experiment; ``scene`` is its scene."""
     experiment = with_cell(experiment)
     quirks = experiment.active_quirks
-    geometry = detector_geometry(
-        experiment.detector, experiment.beam, experiment.rotation.axis, quirks
-    )
+    geometry = _geometry(experiment)
     lattice = build_lattice(experiment.crystal, experiment.beam.central_wavelength_A, quirks)
     sections: Description = {
         "experiment": [Fact("mode", scene.mode), Fact("quirks", ", ".join(scene.quirks) or "none")],
@@ -48,9 +46,23 @@ def describe(experiment: Experiment, scene: Scene) -> Description:
     return sections
 
 
+def _geometry(experiment: Experiment) -> Geometry:
+    return detector_geometry(
+        experiment.detector, experiment.beam, experiment.rotation.axis, experiment.active_quirks,
+        lenient=experiment.mode == "c-parity",
+    )  # fmt: skip
+
+
 def announcements(experiment: Experiment, scene: Scene) -> list[str]:
     """Return what a person should know before a run starts, a line each."""
+    geometry = _geometry(experiment)
     lines = factor_notes(experiment, scene)
+    lines += [f"{note}; rendered as nanoBragg does" for note in geometry.notes]
+    if geometry.turned_normals:
+        lines.append(
+            "the detector's normal pointed towards the sample and was turned; give "
+            "detector.normal, or axes whose product fast x slow points away, for none to be turned"
+        )
     if experiment.sampling.oversample == "auto" and scene.oversample > HEAVY_OVERSAMPLING:
         lines.append(
             f"the crystal's size asks for {scene.oversample}-fold oversampling (chosen "
@@ -190,17 +202,18 @@ def _panel(experiment: Experiment, scene: Scene, geometry: Geometry, panel: int)
     pixel = scene.pixel_size
     beam_f, beam_s = geometry.beam_centre[panel]
     near_f, near_s = geometry.near_point[panel]
-    meets = abs(float(geometry.normal[panel] @ geometry.beam)) > 1e-9
+    distance = float(geometry.beam_distance[panel])
+    turned = "turned: it pointed towards the sample" if panel in geometry.turned_normals else ""
     facts = [
         Fact("origin", _numbers(geometry.origin[panel] * MM), "mm"),
         Fact("fast axis", _numbers(geometry.fast[panel])),
         Fact("slow axis", _numbers(geometry.slow[panel])),
-        Fact("normal", _numbers(geometry.normal[panel])),
+        Fact("normal", _numbers(geometry.normal[panel]), "", turned),
         Fact("close distance", float(geometry.close_distance[panel]) * MM, "mm"),
     ]
-    if meets:
+    if math.isfinite(distance):
         facts += [
-            Fact("distance", float(geometry.distance[panel]) * MM, "mm", "along the beam"),
+            Fact("distance", distance * MM, "mm", "along the beam"),
             Fact("beam centre", [beam_f * MM, beam_s * MM], "mm", "fast, slow from the corner"),
             Fact("beam centre in pixels", [beam_f / pixel, beam_s / pixel], "px"),
         ]

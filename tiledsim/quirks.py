@@ -20,6 +20,14 @@ Quirk = Literal[
     "near_point_ignored",
     "beam_centre_ignored",
     "misset_radians",
+    "misset_seed_as_angles",
+    "twotheta_axis_raw",
+    "gauss_width",
+    "sinc3_cancellation",
+    "sensor_step",
+    "flat_normal",
+    "signed_distance",
+    "hkl_stops",
     "float32_spread",
 ]
 

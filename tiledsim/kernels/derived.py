@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tiledsim.kernels.polynomials import SINC3_CANCELS
 from tiledsim.scene import Scene
 from tiledsim.vectors import Array, unit
 
@@ -21,6 +22,11 @@ def polarization_axes(scene: Scene) -> PolarizationAxes:
     """Return the axes of every source."""
     vertical = unit(np.cross(scene.polarization_axis, scene.incident))
     return PolarizationAxes(vertical, unit(np.cross(scene.incident, vertical)))
+
+
+def sinc3_vanishes_below(scene: Scene) -> float:
+    """Square of the argument below which sinc3 is 0, but for 0 itself; 0 for nowhere."""
+    return SINC3_CANCELS if "sinc3_cancellation" in scene.quirks else 0.0
 
 
 class Water(NamedTuple):

@@ -69,6 +69,17 @@ COSPI_SINGLE: Final = (
 )
 """cos(πx) in powers of x², |x| ≤ ½, for float32: minimax, absolute error 2.2e-10."""
 
+EXP_UNDERFLOW: Final = 745.13321910194122
+"""exp(−x) is 0 in float64 above this, −ln 2⁻¹⁰⁷⁵, and so is the lattice factor of `gauss`: where a
+running product is formed, a step of which it is 0 does not count, and any other does."""
+
+FAINTEST: Final = 700.0
+"""The square of a `gauss` lattice factor is not made smaller than exp(−700) of its peak as long as
+the factor itself is not 0: in float64 the square would be 0 long before."""
+
+SINC3_CANCELS: Final = 2.0**-53
+"""sin x/x − cos x is 0 in float64 for 0 < x² < 2⁻⁵³ (quirk sinc3_cancellation)."""
+
 LN2_HIGH: Final = 6.93147180369123816490e-01
 LN2_LOW: Final = 1.90821492927058770002e-10
 """ln 2 in two parts; the first has 33 bits, so that whole multiples of it are exact."""

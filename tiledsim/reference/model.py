@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tiledsim.kernels.derived import sinc3_vanishes_below
+from tiledsim.kernels.polynomials import EXP_UNDERFLOW
 from tiledsim.reference.interpolation import gather_nearest, interpolate_tricubic
 from tiledsim.scene import Correction, Scene
 from tiledsim.tile import Tile
@@ -86,11 +88,12 @@ def pixel_rays(scene: Scene, panel: int, slow: ArrayLike, fast: ArrayLike) -> Ra
     fdet = np.broadcast_to(fdet[:, None, :], (count, n, n)).reshape(count, 1, n * n, 1)
     sdet = np.broadcast_to(sdet[:, :, None], (count, n, n)).reshape(count, 1, n * n, 1)
     odet = (np.arange(scene.layers) * scene.layer_step)[None, :, None, None]
+    # In nanoBragg's order: straight ahead, rounding decides what a scattering vector of 0 becomes.
     position = (
-        scene.origin[panel]
-        + fdet * scene.fast[panel]
+        fdet * scene.fast[panel]
         + sdet * scene.slow[panel]
         + odet * scene.normal[panel]
+        + scene.origin[panel]
     )
     if scene.curved:
         position = _on_the_curve(scene, panel, position)
@@ -135,7 +138,8 @@ def _on_the_curve(scene: Scene, panel: int, position: Array) -> Array:
 def _capture(scene: Scene, panel: int, diffracted: Array) -> Array:
     if not scene.absorbing:
         return np.ones(diffracted.shape[:-1])
-    depth = scene.layer_step * scene.attenuation / (diffracted @ scene.normal[panel])
+    cosine = 1.0 if scene.radial_sensor else diffracted @ scene.normal[panel]
+    depth = np.broadcast_to(scene.layer_step * scene.attenuation / cosine, diffracted.shape[:-1])
     t = np.arange(scene.layers)[None, :, None]
     return np.asarray(np.exp(-t * depth) - np.exp(-(t + 1) * depth))
 
@@ -190,10 +194,11 @@ def lattice_factor(scene: Scene, shot: int, delta: Array) -> tuple[Array | None,
         return along, along[..., 0] * along[..., 1] * along[..., 2]
     if scene.crystal_shape == "round":
         x = np.pi * np.sqrt(((delta * N) ** 2).sum(-1) * scene.fudge)
-        return None, total * 0.723601254558268 * _sinc3(x)
-    w = ((delta @ scene.reciprocal_A[shot]) ** 2).sum(-1) * total**2
+        return None, total * 0.723601254558268 * _sinc3(x, sinc3_vanishes_below(scene))
+    w = ((delta @ scene.offset_metric(shot)) ** 2).sum(-1)
     if scene.crystal_shape == "gauss":
-        return None, total * np.exp(-(w / 0.63 * scene.fudge))
+        exponent = w / 0.63 * scene.fudge
+        return None, total * np.where(exponent > EXP_UNDERFLOW, 0.0, np.exp(-exponent))
     return None, total * (w * scene.fudge < 0.3969)
 
 
@@ -209,12 +214,13 @@ def _sincg(delta: Array, N: Array) -> Array:
     return np.where(N <= 1, 1.0, ratio)
 
 
-def _sinc3(x: Array) -> Array:
+def _sinc3(x: Array, vanishes_below: float) -> Array:
     # The difference sin x/x − cos x loses its digits near 0, where the series does not.
     small = np.abs(x) < 0.05
     safe = np.where(small, 1.0, x)
     series = 1.0 - x**2 / 10.0 + x**4 / 280.0 - x**6 / 15120.0
-    return np.where(small, series, 3.0 * (np.sin(safe) / safe - np.cos(safe)) / safe**2)
+    value = np.where(small, series, 3.0 * (np.sin(safe) / safe - np.cos(safe)) / safe**2)
+    return np.where((x > 0.0) & (x**2 < vanishes_below), 0.0, value)
 
 
 def _structure_factor(

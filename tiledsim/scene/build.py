@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,16 @@ from tiledsim.scene.lattice import (
 from tiledsim.scene.random import uniform_rotations
 from tiledsim.scene.resolution import detector_dmin_A
 from tiledsim.scene.sources import build_sources
+<<<<<<< HEAD
 from tiledsim.scene.sweeps import Steps, complete
 from tiledsim.structure_factors.load import Conditions, file_cell, load_structure_factors
 from tiledsim.structure_factors.table import FTable
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
+=======
+from tiledsim.scene.sweeps import complete
+from tiledsim.structure_factors.table import FTable, load_structure_factors
+from tiledsim.units import ANGSTROM, MM, UM
+>>>>>>> fa47680 (Physics: spots in Miller indices, signs, sensors and seeds as they should be; each way of nanoBragg's a quirk)
 from tiledsim.vectors import Array, xyz_rotation
 
 
@@ -39,7 +46,9 @@ def build_scene(experiment: Experiment) -> Scene:
     experiment = with_cell(experiment)
     quirks = experiment.active_quirks
     beam, crystal, detector = experiment.beam, experiment.crystal, experiment.detector
-    geometry = detector_geometry(detector, beam, experiment.rotation.axis, quirks)
+    geometry = detector_geometry(
+        detector, beam, experiment.rotation.axis, quirks, lenient=experiment.mode == "c-parity"
+    )
     sources = build_sources(beam, geometry.beam, geometry.polarization_axis, quirks)
     lattice = build_lattice(crystal, beam.central_wavelength_A, quirks)
     cell_counts = size_in_cells(crystal, lattice.direct, beam.beamsize_mm, quirks)
@@ -48,7 +57,7 @@ def build_scene(experiment: Experiment) -> Scene:
     rotations = orientation_rotations(phi, geometry.spindle, domains, quirks)
     factors = experiment_factors(experiment, geometry, lattice, float(sources.wavelength.min()))
     cells, reciprocal = shot_cells(experiment.shots, lattice)
-    sensor, attenuation = sensor_layers(detector.sensor)
+    sensor = sensor_layers(detector.sensor, experiment.sampling, quirks)
     fast, slow = detector.size_px
     thick, polar, omega = (
         correction(flag, quirks)
@@ -72,10 +81,11 @@ def build_scene(experiment: Experiment) -> Scene:
         pixel_size=detector.pixel_mm / MM,
         curved=detector.curved,
         point_pixel=detector.point_pixel,
-        layers=sensor.points,
+        layers=sensor.layers,
         layer_step=sensor.step,
-        attenuation=attenuation,
-        absorbing=sensor.extent > 0.0,
+        attenuation=sensor.attenuation,
+        absorbing=sensor.absorbing,
+        radial_sensor=detector.curved and "flat_normal" not in quirks,
         incident=sources.incident,
         wavelength=sources.wavelength,
         weight=sources.weight * len(sources.weight),
@@ -176,24 +186,50 @@ def correction(per_subpixel: bool, quirks: frozenset[Quirk]) -> Correction:
     return "own"
 
 
-def sensor_layers(sensor: Sensor) -> tuple[Steps, float]:
-    """Resolve the layers of the sensor [m] and its attenuation μ [1/m]."""
-    if sensor.depth_um == 0.0:
-        return Steps(1, 0.0, 0.0), 0.0
+class SensorLayers(NamedTuple):
+    """A sensor in layers; SI units."""
+
+    layers: int
+    step: float
+    attenuation: float
+    """μ [1/m]."""
+    absorbing: bool
+
+
+def sensor_layers(sensor: Sensor, sampling: Sampling, quirks: frozenset[Quirk]) -> SensorLayers:
+    """Resolve the layers of the sensor, each a T-th of its thickness.
+
+    With the quirk ``sensor_step`` they are as far apart as nanoBragg's completion of counts makes
+    them, and a depth of 0 before a thickness makes a sensor that captures nothing; so does
+    ``oversample_thick`` without a sensor where the running sum is multiplied.
+    """
     layers = complete(sensor.layers, sensor.thickness_um / UM, None, kind="sensor")
+    as_nanobragg = "sensor_step" in quirks
     if layers.extent == 0.0:
-        return layers, 0.0
-    return layers, 1.0 / (layers.extent if sensor.depth_um is None else sensor.depth_um / UM)
+        dead = sampling.oversample_thick and "running_product" in quirks
+        return SensorLayers(1, 0.0, 0.0, dead)
+    if sensor.depth_um == 0.0 and not as_nanobragg:
+        return SensorLayers(1, 0.0, 0.0, False)
+    step = layers.step if as_nanobragg else layers.extent / layers.points
+    if sensor.depth_um is None:
+        return SensorLayers(layers.points, step, 1.0 / layers.extent, True)
+    attenuation = UM / sensor.depth_um if sensor.depth_um > 0.0 else 0.0
+    return SensorLayers(layers.points, step, attenuation, True)
 
 
 def recommended_oversampling(
     lattice: Lattice, cell_counts: tuple[int, int, int], geometry: Geometry, experiment: Experiment
 ) -> int:
-    """ceil(3·(largest side of the crystal)·pixel/(λ₀·distance)), at least 1."""
+    """ceil(3·(largest side of the crystal)·pixel/(λ₀·|distance|)), at least 1.
+
+    With the quirk ``signed_distance`` the distance may be negative, and the result is 1.
+    """
     sides = np.sqrt((lattice.direct**2).sum(1)) / ANGSTROM * cell_counts
-    distance = float(np.abs(geometry.distance).min())
+    distances = geometry.distance
+    if "signed_distance" not in experiment.active_quirks:
+        distances = np.abs(distances)
     wavelength = experiment.beam.central_wavelength_A / ANGSTROM
-    reciprocal_pixel = wavelength * distance / (experiment.detector.pixel_mm / MM)
+    reciprocal_pixel = wavelength * float(distances.min()) / (experiment.detector.pixel_mm / MM)
     return max(1, math.ceil(3.0 * float(sides.max()) / reciprocal_pixel))
 
 
@@ -242,7 +278,10 @@ def shot_cells(shots: Shots, lattice: Lattice) -> tuple[Array, Array]:
 
 
 def load_mask(detector: Detector) -> NDArray[np.bool_] | None:
-    """Read the mask, 0 is masked: SMV, or a .npy of (slow, fast) or (panel, slow, fast)."""
+    """Read the mask: SMV, or a .npy of (slow, fast) or (panel, slow, fast).
+
+    True where a pixel is rendered: where the file is neither 0 nor NaN.
+    """
     if detector.mask_file is None:
         return None
     path = detector.mask_file
@@ -255,10 +294,11 @@ def load_mask(detector: Detector) -> NDArray[np.bool_] | None:
             f"{path}: the mask is {' x '.join(str(n) for n in values.shape)} pixels, "
             f"the detector is {slow} x {fast} (slow x fast)"
         )
-    mask = np.asarray(values != np.zeros((), values.dtype), dtype=np.bool_)
+    # NaN is not 0, and no number that a pixel could be kept for either.
+    mask = np.asarray((values != np.zeros((), values.dtype)) & ~np.isnan(values), dtype=np.bool_)
     if not mask.any():
         raise ExperimentError(
-            f"{path}: the mask leaves no pixel to render; pixels that are 0 are masked"
+            f"{path}: the mask leaves no pixel to render; pixels that are 0 or NaN are masked"
         )
     return mask
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tiledsim.scene.c_library import powf
 from tiledsim.vectors import Array, axis_rotation
 
 _MULTIPLIER = 16807
@@ -15,11 +16,13 @@ _LARGEST = np.float32(1.0 - 1.2e-7)
 class ParkMiller:
     """The Park–Miller generator with a 32-entry Bays–Durham shuffle, as nanoBragg draws from it.
 
-    ``seed`` is the positive number of nanoBragg's command line.  Numerical Recipes, ``ran1``.
+    ``seed`` is the number of nanoBragg's command line, of any size and sign; 0 and multiples of
+    2³¹ − 1 are taken for 1.  Numerical Recipes, ``ran1``.
     """
 
     def __init__(self, seed: int) -> None:
-        self._state = max(abs(seed), 1)
+        # A state of 0 would stay 0; only what is left of the modulus matters.
+        self._state = max(abs(seed) % _MODULUS, 1)
         self._table = [0] * _SHUFFLE
         for j in reversed(range(_SHUFFLE + 8)):
             self._step()
@@ -47,8 +50,8 @@ def draw_rotation(generator: ParkMiller, spread: float, *, float32_spread: bool)
     """
     r1, r2, r3 = (2.0 * float(generator.uniform()) - 1.0 for _ in range(3))
     if float32_spread:
-        base, third = float(np.float32(1.0 - r3 * r3)), float(np.float32(1.0 / 3.0))
-        angle = float(np.float32(spread) * np.float32(math.pow(base, third)))
+        root = powf(1.0 - r3 * r3, 1.0 / 3.0)
+        angle = float(np.float32(spread) * np.float32(root))
     else:
         angle = spread * (1.0 - r3 * r3) ** (1.0 / 3.0)
     rho = math.sqrt(1.0 - r2 * r2)
@@ -58,10 +61,11 @@ def draw_rotation(generator: ParkMiller, spread: float, *, float32_spread: bool)
 def uniform_rotations(seed: int, count: int) -> Array:
     """Draw ``count`` rotations [count, 3, 3], uniform over SO(3).
 
-    Counter-based (Philox keyed by ``seed``): rotation n is the same whatever ``count`` is.
+    Counter-based (Philox keyed by ``seed``, of any size and sign): rotation n is the same whatever
+    ``count`` is.
     Shoemake's unit quaternions (Graphics Gems III, 1992).
     """
-    u = np.random.Generator(np.random.Philox(key=abs(seed))).random((count, 3))
+    u = np.random.Generator(np.random.Philox(key=abs(seed) % 2**128)).random((count, 3))
     r, s = np.sqrt(1.0 - u[:, 0]), np.sqrt(u[:, 0])
     t1, t2 = 2.0 * math.pi * u[:, 1], 2.0 * math.pi * u[:, 2]
     x, y, z, w = r * np.sin(t1), r * np.cos(t1), s * np.sin(t2), s * np.cos(t2)

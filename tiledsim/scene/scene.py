@@ -65,6 +65,8 @@ class Scene:
     """μ [1/m]."""
     absorbing: bool
     """Whether the sensor model is on; without it a pixel captures everything."""
+    radial_sensor: bool = False
+    """Whether every ray meets the sensor at right angles, as on a curved detector."""
 
     incident: Array
     """Unit vectors of the rays [S, 3]."""
@@ -235,6 +237,17 @@ class Scene:
             "sources": self.sources,
             "orientations": self.orientations,
         }
+
+    def offset_metric(self, shot: int) -> Array:
+        """Matrix G [3, 3] with which the distance of `gauss` and `tophat` is w = |δ·G|².
+
+        δ [3] is the offset from the nearest reflection.  In Miller indices G is diag(N); with the
+        quirk ``gauss_width`` its rows are a*, b*, c* in Å⁻¹, times the number of cells.
+        """
+        counts = np.array(self.cell_counts, dtype=np.float64)
+        if "gauss_width" in self.quirks:
+            return np.asarray(self.reciprocal_A[shot] * counts.prod())
+        return np.diag(counts)
 
     def orientation_table(self, shot: int, *, first: bool = False) -> Array:
         """Direct vectors of every orientation of a shot [M, 3 (a, b, c), 3] in metres."""

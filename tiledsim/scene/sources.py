@@ -13,6 +13,8 @@ from tiledsim.scene.sweeps import Steps, complete
 from tiledsim.units import ANGSTROM
 from tiledsim.vectors import Array, axis_rotation, unit
 
+SOURCE_DISTANCE_M = 10.0
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -110,8 +112,9 @@ def divergence_angles(beam: Beam) -> list[tuple[float, float]]:
 def _divergent_rays(beam: Beam, direction: Array, polarization_axis: Array) -> Array:
     """Unit vectors [n, 3] of the rays, horizontal angle outermost."""
     vertical = unit(np.cross(direction, polarization_axis))
+    source = SOURCE_DISTANCE_M * direction
     rays = [
-        axis_rotation(vertical, hdiv) @ axis_rotation(polarization_axis, vdiv) @ direction
+        axis_rotation(vertical, hdiv) @ axis_rotation(polarization_axis, vdiv) @ source
         for hdiv, vdiv in divergence_angles(beam)
     ]
     if not rays:
@@ -127,7 +130,7 @@ def source_table(beam: Beam, direction: Array, polarization_axis: Array) -> Arra
     if beam.source_file is not None:
         return _read_table(beam, direction)
     sources = build_sources(beam, direction, polarization_axis, frozenset())
-    return np.column_stack([-10.0 * sources.incident, sources.weight, sources.wavelength])
+    return np.column_stack([-SOURCE_DISTANCE_M * sources.incident, sources.weight, sources.wavelength])
 
 
 def _from_file(beam: Beam, direction: Array) -> tuple[Array, Array, Array]:
@@ -139,7 +142,7 @@ def _read_table(beam: Beam, direction: Array) -> Array:
     """Read x y z weight λ[m] per line [S, 5]; what a line lacks at its end has its default."""
     path = beam.source_file
     assert path is not None
-    default = [*(-10.0 * direction), 1.0, beam.central_wavelength_A / ANGSTROM]
+    default = [*(-SOURCE_DISTANCE_M * direction), 1.0, beam.central_wavelength_A / ANGSTROM]
     rows = [
         [*values, *default[len(values) :]]
         for number, line in enumerate(read_text(path, "source").splitlines(), start=1)

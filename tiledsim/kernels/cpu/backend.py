@@ -17,7 +17,7 @@ from tiledsim.kernels.cpu.kernel import (
     render_rows,
 )
 from tiledsim.kernels.cpu.raster_order import render_in_raster_order
-from tiledsim.kernels.derived import polarization_axes, water
+from tiledsim.kernels.derived import polarization_axes, sinc3_vanishes_below, water
 from tiledsim.kernels.rendered import OnHost, Pending
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
@@ -49,6 +49,7 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         layer_step=scene.layer_step,
         attenuation=scene.attenuation,
         absorbing=scene.absorbing,
+        radial_sensor=scene.radial_sensor,
         incident=np.array(scene.incident),
         inverse_wavelength=1.0 / np.array(scene.wavelength),
         weight=np.array(scene.weight),
@@ -57,10 +58,11 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         vertical=axes.vertical,
         horizontal=axes.horizontal,
         orientations=scene.orientation_table(shot),
-        star=np.array(scene.reciprocal_A[shot]),
+        metric=scene.offset_metric(shot),
         cell_counts=np.array(scene.cell_counts, dtype=np.float64),
         shape=_SHAPES[scene.crystal_shape],
         fudge=scene.fudge,
+        vanishes_below=sinc3_vanishes_below(scene),
         F=_flat(scene.F_table),
         low=np.array(scene.hkl_lowest, dtype=np.float64) - 1.0,
         size=np.array(scene.F_table.shape, dtype=np.float64),

@@ -39,6 +39,7 @@ class Parameters(NamedTuple):
     layer_step: float
     attenuation: float
     absorbing: bool
+    radial_sensor: bool
     incident: Array
     inverse_wavelength: Array
     weight: Array
@@ -50,11 +51,13 @@ class Parameters(NamedTuple):
     """Unit vectors E of the polarization formula [S, 3]."""
     orientations: Array
     """Direct vectors [M, 3, 3]."""
-    star: Array
-    """Unrotated reciprocal vectors in Å⁻¹ [3, 3]."""
+    metric: Array
+    """G of w = |δ·G|² for `gauss` and `tophat` [3, 3]."""
     cell_counts: Array
     shape: int
     fudge: float
+    vanishes_below: float
+    """Square of the argument below which sinc3 of `round` is 0, but for 0 itself."""
     F: Array
     """Bordered table, flat."""
     low: Array
@@ -132,7 +135,8 @@ def _look(
         mu = p.layer_step * p.attenuation
         nx, ny, nz = p.normal[0], p.normal[1], p.normal[2]
         for j in range(LANES):
-            depth = mu / (dx[j] * nx + dy[j] * ny + dz[j] * nz)
+            cosine = 1.0 if p.radial_sensor else dx[j] * nx + dy[j] * ny + dz[j] * nz
+            depth = mu / cosine
             capture[j] = math.exp(-layer * depth) - math.exp(-(layer + 1) * depth)
     else:
         capture[:] = 1.0
@@ -353,7 +357,17 @@ def render_rows(
                                 square(qx, qy, qz, abc, p.cell_counts, p.low, p.size, latt, at)
                             elif p.shape == ROUND:
                                 round_(
-                                    qx, qy, qz, abc, p.cell_counts, p.low, p.size, latt, at, p.fudge
+                                    qx,
+                                    qy,
+                                    qz,
+                                    abc,
+                                    p.cell_counts,
+                                    p.low,
+                                    p.size,
+                                    latt,
+                                    at,
+                                    p.fudge,
+                                    p.vanishes_below,
                                 )
                             elif p.shape == GAUSS:
                                 gauss(
@@ -366,7 +380,7 @@ def render_rows(
                                     p.size,
                                     latt,
                                     at,
-                                    p.star,
+                                    p.metric,
                                     p.fudge,
                                     bits,
                                     power,
@@ -382,7 +396,7 @@ def render_rows(
                                     p.size,
                                     latt,
                                     at,
-                                    p.star,
+                                    p.metric,
                                     p.fudge,
                                 )
                             if p.uniform_F and not products:

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.kernels.cpu.jit import jit, wide_vectors
-from tiledsim.kernels.polynomials import COSPI, EXP, LN2_HIGH, LN2_LOW, SINC3, SINPI
+from tiledsim.kernels.polynomials import (
+    COSPI,
+    EXP,
+    EXP_UNDERFLOW,
+    FAINTEST,
+    LN2_HIGH,
+    LN2_LOW,
+    SINC3,
+    SINPI,
+)
 
 Array = NDArray[np.float64]
 
@@ -127,6 +136,7 @@ def round_(
     latt: Array,
     at: Array,
     fudge: float,
+    vanishes_below: float,
 ) -> None:
     """(N·0.7236·sinc3(π·sqrt(fudge·Σ(Nδ)²)))², with the sign of the argument's turns left out."""
     wide_vectors()
@@ -152,6 +162,7 @@ def round_(
         y = 1.0 if small else x
         full = 3.0 * (f * _sinpi_over_x(f) / y - _cospi(f)) / (y * y)
         value = series if small else full
+        value = 0.0 if 0.0 < z < vanishes_below else value
         latt[j] = peak * (value * value)
         at[j] = _place(h0, k0, l0, low_h, low_k, low_l, size_h, size_k, size_l)
 
@@ -162,17 +173,17 @@ def _offset_squared(
     qy: Array,
     qz: Array,
     abc: Array,
-    star: Array,
+    metric: Array,
     low: Array,
     size: Array,
     latt: Array,
     at: Array,
 ) -> None:
-    """|δ_h a* + δ_k b* + δ_l c*|² in Å⁻², into ``latt``."""
+    """|δ·G|², G the ``metric`` [3, 3], into ``latt``."""
     wide_vectors()
-    s00, s01, s02 = star[0, 0], star[0, 1], star[0, 2]
-    s10, s11, s12 = star[1, 0], star[1, 1], star[1, 2]
-    s20, s21, s22 = star[2, 0], star[2, 1], star[2, 2]
+    s00, s01, s02 = metric[0, 0], metric[0, 1], metric[0, 2]
+    s10, s11, s12 = metric[1, 0], metric[1, 1], metric[1, 2]
+    s20, s21, s22 = metric[2, 0], metric[2, 1], metric[2, 2]
     ax, ay, az = abc[0, 0], abc[0, 1], abc[0, 2]
     bx, by, bz = abc[1, 0], abc[1, 1], abc[1, 2]
     cx, cy, cz = abc[2, 0], abc[2, 1], abc[2, 2]
@@ -202,25 +213,26 @@ def gauss(
     size: Array,
     latt: Array,
     at: Array,
-    star: Array,
+    metric: Array,
     fudge: float,
     bits: NDArray[np.int64],
     power: Array,
 ) -> None:
     """(N·exp(−fudge·w/0.63))².  ``bits`` and ``power`` [LANES] are one memory, as both types."""
     wide_vectors()
-    _offset_squared(qx, qy, qz, abc, star, low, size, latt, at)
+    _offset_squared(qx, qy, qz, abc, metric, low, size, latt, at)
     total = N[0] * N[1] * N[2]
     peak = total * total
-    steepness = 2.0 * fudge * total * total / 0.63
+    steepness = 2.0 * fudge / 0.63
     for j in range(LANES):
-        y = min(steepness * latt[j], 800.0)
+        exponent = steepness * latt[j]
+        y = min(exponent, FAINTEST)
         turns = _whole(-y * LOG2_E)
         r = -y - turns * LN2_HIGH - turns * LN2_LOW
         p = ((((((E11 * r + E10) * r + E9) * r + E8) * r + E7) * r + E6) * r + E5) * r + E4
         p = (((p * r + E3) * r + E2) * r + E1) * r + E0
-        latt[j] = 0.0 if y > 700.0 else p * peak
-        bits[j] = (np.int64(max(turns, -1020.0)) + 1023) << 52
+        latt[j] = 0.0 if exponent > 2.0 * EXP_UNDERFLOW else p * peak
+        bits[j] = (np.int64(turns) + 1023) << 52
     for j in range(LANES):
         latt[j] *= power[j]
 
@@ -236,13 +248,13 @@ def tophat(
     size: Array,
     latt: Array,
     at: Array,
-    star: Array,
+    metric: Array,
     fudge: float,
 ) -> None:
     """N² where fudge·w < 0.3969, else 0."""
     wide_vectors()
-    _offset_squared(qx, qy, qz, abc, star, low, size, latt, at)
+    _offset_squared(qx, qy, qz, abc, metric, low, size, latt, at)
     total = N[0] * N[1] * N[2]
     peak = total * total
     for j in range(LANES):
-        latt[j] = peak if latt[j] * total * total * fudge < 0.3969 else 0.0
+        latt[j] = peak if latt[j] * fudge < 0.3969 else 0.0

@@ -1,4 +1,8 @@
-"""The two quirks of raster order, around any kernel that knows nothing of them."""
+"""The two quirks of raster order, around any kernel that knows nothing of them.
+
+And the pixels of the direct beam, in which nanoBragg's `round` crystals are rounding errors: the
+reference makes those that nanoBragg makes, operation by operation.
+"""
 
 from collections.abc import Callable
 
@@ -32,18 +36,36 @@ def _stop(scene: Scene, tile: Tile) -> int:
 
 
 def _mixed_pixels(scene: Scene, tile: Tile) -> list[tuple[int, int]]:
-    """Pixels (slow, fast) of a tile that mix two states: only the reference knows them."""
+    """Pixels (slow, fast) of a tile that only the reference knows: those that mix two states."""
     mixed: list[tuple[int, int]] = []
     if scene.first_evaluation is not None:
         slow, fast, _ = (int(i) for i in scene.first_evaluation[tile.panel])
         mixed.append((slow, fast))
     if (stop := _stop(scene, tile)) >= 0:
         mixed.append(divmod(stop, scene.shape[3]))
+    if scene.crystal_shape == "round" and "sinc3_cancellation" in scene.quirks:
+        mixed += direct_beam_pixels(scene, tile.panel)
     return [
         (slow, fast)
-        for slow, fast in mixed
+        for slow, fast in dict.fromkeys(mixed)
         if tile.slow_start <= slow < tile.slow_stop and tile.fast_start <= fast < tile.fast_stop
     ]
+
+
+def direct_beam_pixels(scene: Scene, panel: int) -> list[tuple[int, int]]:
+    """Pixels (slow, fast) of a flat panel that a ray meets in the centre of a subpixel."""
+    along = scene.incident @ scene.normal[panel]
+    rays = scene.incident[np.abs(along) > 1e-9]
+    if scene.curved or not len(rays):
+        return []
+    reach = scene.origin[panel] @ scene.normal[panel] / (rays @ scene.normal[panel])
+    met = reach[:, None] * rays - scene.origin[panel]
+    axes = np.stack([scene.slow[panel], scene.fast[panel]])
+    place = met @ np.linalg.pinv(axes) / scene.pixel_size
+    centre = place * scene.oversample - 0.5
+    exact = (np.abs(centre - np.rint(centre)) < 1e-6).all(axis=1)
+    pixels = np.unique(np.floor(place[exact]).astype(np.int64), axis=0)
+    return [(int(slow), int(fast)) for slow, fast in pixels]
 
 
 def uniform_interpolation(scene: Scene, tile: Tile) -> bool | None:

@@ -209,7 +209,9 @@ DEVICE double solid_angle(const Parameters &p, const Look &look) {
 
 DEVICE double captured(const Parameters &p, const Look &look, int layer) {
 #if ABSORBING
-    const double depth = p.layer_attenuation * inverse(dot(look.direction, p.normal));
+    // A curved sensor is met at right angles everywhere.
+    const double slant = RADIAL_SENSOR ? 1.0 : inverse(dot(look.direction, p.normal));
+    const double depth = p.layer_attenuation * slant;
     return exp(-layer * depth) - exp(-(layer + 1) * depth);
 #else
     return 1.0;
@@ -285,6 +287,9 @@ DEVICE real lattice(const Parameters &p, const Offset *at) {
     const real far = (real)3 * (sine * y - horner(cosine, z)) * (y * y);
     const real near = horner(series, (real)square * (real)9.8696044010893586188);
     const real value = (real)turns < (real)SERIES_TURNS ? near : far;
+#if SINC3_VANISHES && !MIXED  // 32 bits of fraction do not tell 0 from what is next to it
+    if (square > 2.0 * TINY && square * 9.8696044010893586188 < SINC3_CANCELS) return 0;
+#endif
     return value * value;
 #else
     const real *t = p.triangle;
@@ -298,10 +303,11 @@ DEVICE real lattice(const Parameters &p, const Offset *at) {
     return power_of_two(-w);
 #else
     constexpr double c[] = EXP;
-    const double sum = fma(-w, 1.44269504088896338700, ROUNDER), n = sum - ROUNDER;
-    const double part = horner(c, fma(n, -LN2_LOW, fma(n, -LN2_HIGH, -w)));
+    const double faint = fmin(w, FAINTEST);
+    const double sum = fma(-faint, 1.44269504088896338700, ROUNDER), n = sum - ROUNDER;
+    const double part = horner(c, fma(n, -LN2_LOW, fma(n, -LN2_HIGH, -faint)));
     const unsigned high = (unsigned)__double2hiint(part) + ((unsigned)__double2loint(sum) << 20);
-    return w > 700.0 ? 0.0 : __hiloint2double((int)high, __double2loint(part));
+    return w > 2.0 * EXP_UNDERFLOW ? 0.0 : __hiloint2double((int)high, __double2loint(part));
 #endif
 #endif
 }

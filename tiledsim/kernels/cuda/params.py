@@ -195,7 +195,7 @@ def pack(
         "water_own": drop.own,
         "scale": scene.scale,
         "counts": cells * (math.sqrt(scene.fudge) if special.shape == "ROUND" else 1.0),
-        "triangle": _triangle(scene, special, shot, total),
+        "triangle": _triangle(scene, special, shot),
         "oversample": scene.oversample,
         "layers": scene.layers,
         "cells": cells,
@@ -241,17 +241,15 @@ def _amplitude(scene: Scene, total: float) -> float:
     return (total * SPHERE if scene.crystal_shape == "round" else total) ** 2
 
 
-def _triangle(
-    scene: Scene, special: Specialisation, shot: int, total: float
-) -> NDArray[np.float64]:
+def _triangle(scene: Scene, special: Specialisation, shot: int) -> NDArray[np.float64]:
     """Upper triangle R, by rows, for which |R·δ|² is what `gauss` and `tophat` need of δ.
 
-    |δ_h a* + δ_k b* + δ_l c*|² does not change when the three vectors are rotated until a* lies
-    along x and b* in the xy plane.
+    |δ·G|² does not change when the rows of G (:meth:`Scene.offset_metric`) are rotated until the
+    first lies along x and the second in the xy plane.
     """
     if special.shape == "GAUSS":
-        steepness = 2.0 * scene.fudge * total**2 / 0.63 * (LOG2_E if special.mixed else 1.0)
+        steepness = 2.0 * scene.fudge / 0.63 * (LOG2_E if special.mixed else 1.0)
     else:
-        steepness = scene.fudge * total**2
-    _, triangle = np.linalg.qr(np.asarray(scene.reciprocal_A[shot]).T)
+        steepness = scene.fudge
+    _, triangle = np.linalg.qr(scene.offset_metric(shot).T)
     return np.asarray(math.sqrt(steepness) * triangle[np.triu_indices(3)])

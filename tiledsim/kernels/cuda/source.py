@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from tiledsim.kernels import polynomials
+from tiledsim.kernels.derived import sinc3_vanishes_below
 from tiledsim.pixel_statistics import ROW
 from tiledsim.scene import Scene
 
@@ -46,6 +47,8 @@ class Specialisation:
     curved: bool
     point_pixel: bool
     absorbing: bool
+    radial_sensor: bool
+    """Whether every ray meets the sensor at right angles."""
     layers: bool
     """Whether there are several."""
     subpixels: bool
@@ -61,6 +64,8 @@ class Specialisation:
     water: bool
     skip_dark: bool
     """Whether a step with F_latt = 0 leaves the running product alone."""
+    sinc3_vanishes: bool
+    """Whether sinc3 is 0 next to 0 (quirk sinc3_cancellation)."""
     pixels: int
     """Pixels a thread."""
     blocks: int
@@ -126,6 +131,7 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
         curved=scene.curved,
         point_pixel=scene.point_pixel,
         absorbing=scene.absorbing,
+        radial_sensor=scene.absorbing and scene.radial_sensor,
         layers=scene.layers > 1,
         subpixels=scene.oversample > 1,
         directions=several,
@@ -134,6 +140,7 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
         cut=scene.dmin > 0.0,
         water=drop,
         skip_dark=running and scene.water == 0.0,
+        sinc3_vanishes=shape == "ROUND" and sinc3_vanishes_below(scene) > 0.0,
         pixels=pixels,
         blocks=blocks,
     )
@@ -226,6 +233,9 @@ def _numbers(mixed: bool) -> list[str]:
         *lines,
         f"#define LN2_HIGH {polynomials.LN2_HIGH!r}",
         f"#define LN2_LOW {polynomials.LN2_LOW!r}",
+        f"#define EXP_UNDERFLOW {polynomials.EXP_UNDERFLOW!r}",
+        f"#define SINC3_CANCELS {polynomials.SINC3_CANCELS!r}",
+        f"#define FAINTEST {polynomials.FAINTEST!r}",
         # Its cube (`square`) or its root (`round`) must be a normal number.
         f"#define TINY {'1e-12f' if mixed else '1e-40'}",
         # Where the series of sinc3 takes over: float32 loses digits in the other form sooner.

@@ -171,4 +171,9 @@ def _write_dump(command: "NanobraggCommand") -> None:
     from tiledsim.structure_factors.load import load_structure_factors
 
     assert command.dump_file is not None
-    write_fdump(command.dump_file, load_structure_factors(command.experiment.structure_factors))
+    write_fdump(
+        command.dump_file,
+        load_structure_factors(
+            command.experiment.structure_factors, quirks=command.experiment.active_quirks
+        ),
+    )

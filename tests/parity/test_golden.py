@@ -19,7 +19,7 @@ from tiledsim.tile import Tile
 def assert_parity(image: np.ndarray, golden: np.ndarray) -> None:
     assert image.shape == golden.shape
     error = np.abs(image.astype(np.float32).astype(np.float64) - golden)
-    allowed = 1e-6 * np.abs(golden) + 1e-12 * golden.max()
+    allowed = 1e-6 * np.abs(golden) + 1e-12 * np.abs(golden).max()
     worst = np.unravel_index((error - allowed).argmax(), error.shape)
     assert (error <= allowed).all(), f"pixel {worst}: {image[worst]!r}, nanoBragg {golden[worst]!r}"
 

@@ -281,7 +281,20 @@ def test_outputs_asked_for_are_reported() -> None:
         ("-density 1.2", "-density has no effect"),
         ("-fdet_vector 1 0 0 -mosflm", "-mosflm after -fdet_vector replaces it"),
         ("-pivot sample", "quirk pivot_override"),
-        ("-misset 1 2 3 -misset_seed 5", "-misset_seed stands after -misset"),
+        ("-misset 1 2 3 -misset_seed 5 -Na 7", "-misset_seed 5 is also read as -misset 5 0 7"),
+        ("-oversample_thick", "-oversample_thick without -detector_thick: nothing is captured"),
+        ("-detector_abs inf -detector_thick 9", "-detector_abs inf before -detector_thick: noth"),
+        ("-polar 2", "-polar 2 is outside -1 to 1"),
+        ("-N 0", "-N 0 is taken as 1"),
+        ("-Na 2.5", "-Na 2.5 is taken as 2"),
+        ("-oversample 0", "-oversample 0 is taken as auto"),
+        ("-phisteps 0", "-phisteps 0 is taken as 1"),
+        ("-mosaic_seed -1", "-mosaic_seed -1 is taken as 1"),
+        ("-detpixels 0", "-detpixels 0 is taken as if it was not given"),
+        ("-hdiv 0", "-hdiv has no effect: nanoBragg's documentation lists it"),
+        ("-dispstep 2", "-dispsteps does that"),
+        ("-detsize_x 20", "-detsize_f does that"),
+        ("-roi 0 5 0 64 -detpixels 63", "-roi 0 5 0 64 is clipped at the detector's edge"),
         ("-curved_det", "-curved_det is ignored"),
         ("-nopolar -oversample_polar", "-nopolar has no effect"),
     ],
@@ -307,14 +320,6 @@ def test_what_is_taken_otherwise_than_it_looks_is_noted(flags: str, said: str) -
         ("-distance -5", "-distance -5: must be a number above 0"),
         ("-pixel 0", "-pixel 0: must be a number above 0"),
         ("-detsize 0", "-detsize 0: must be at least half a pixel (0.1 mm)"),
-        ("-detpixels 0", "-detpixels 0: must be a whole number of at least 1"),
-        ("-detpixels -64", "-detpixels -64: must be a whole number of at least 1"),
-        ("-N 0", "-N 0: must be a whole number of at least 1"),
-        ("-Na 2.5", "-Na 2.5: must be a whole number of at least 1"),
-        ("-oversample 0", "-oversample 0: must be a whole number of at least 1"),
-        ("-phisteps 0", "-phisteps 0: must be a whole number of at least 1"),
-        ("-mosaic_seed -1", "-mosaic_seed -1: must be a whole number from 0 to 2147483646"),
-        ("-polar 2", "-polar 2: must be a number from -1 to 1"),
         ("-cell 70 80 -90", "-cell, value 3, -90: must be a number above 0"),
         ("-cell 70 80 x", "-cell takes 1 to 6 numbers, and got '70 80 x'"),
         ("-misset 1 2", "-misset takes 3 numbers or 'random', and got '1 2'"),
@@ -323,13 +328,12 @@ def test_what_is_taken_otherwise_than_it_looks_is_noted(flags: str, said: str) -
         ("-hkl -lambda 1", "-hkl takes the name of a file, and got '-lambda'"),
         ("-roi 0 5 0", "-roi takes 4 whole numbers, and got '0 5 0'"),
         (
-            "-roi 0 5 0 64 -detpixels 63",
-            "-roi 0 5 0 64: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "
+            "-roi 70 75 0 5 -detpixels 63",
+            "-roi 70 75 0 5: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "
             "inside the detector of 63 x 63 pixels (fast x slow)",
         ),
         ("-fdet_vector 0 0 0", "-fdet_vector 0 0 0: a direction must not have length 0"),
         ("7", "'7' belongs to no flag; -default_F before it takes a number"),
-        ("-oversample_thick", "nanoBragg renders nothing but zeros with -oversample_thick without"),
         ("--fast", "--fast: no such flag, nanoBragg's have one dash"),
         ("--lambda 1", "--lambda: no such flag, nanoBragg's have one dash; did you mean -lambda?"),
     ],
@@ -339,6 +343,30 @@ def test_a_mistake_is_one_line_that_names_the_flag(flags: str, said: str) -> Non
         read(flags)
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("-N 0", "-N 0: must be a whole number of at least 1"),
+        ("-detpixels 0", "-detpixels 0: must be a whole number of at least 1"),
+        ("-detpixels -64", "-detpixels -64: must be a whole number of at least 1"),
+        ("-Na 2.5", "-Na 2.5: must be a whole number of at least 1"),
+        ("-oversample 0", "-oversample 0: must be a whole number of at least 1"),
+        ("-phisteps 0", "-phisteps 0: must be a whole number of at least 1"),
+        ("-mosaic_seed -1", "-mosaic_seed -1: must be a whole number from 0 to 2147483646"),
+        ("-polar 2", "-polar 2: must be a number from -1 to 1"),
+        (
+            "-roi 0 5 0 64 -detpixels 63",
+            "-roi 0 5 0 64: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "
+            "inside the detector of 63 x 63 pixels (fast x slow)",
+        ),
+    ],
+)
+def test_spec_refuses_what_nanobragg_mends(flags: str, said: str) -> None:
+    with pytest.raises(ExperimentError) as caught:
+        read(flags, "spec")
+    assert str(caught.value).startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ class Beam(Part):
     flux_photons_per_s: NotNegative | None = None
     exposure_s: Positive = 1.0
     beamsize_mm: Positive = 0.1
-    polarization: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    polarization: Real = 0.0
+    """Kahn's factor: from −1 to 1, but for the mode c-parity (see Experiment)."""
     polarization_correction: bool = True
     direction: Vector | None = None
     polarization_axis: Vector | None = None

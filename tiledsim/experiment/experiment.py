@@ -53,6 +53,14 @@ class Experiment(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def _polarization_is_one(self) -> Self:
+        if self.mode == "spec" and abs(self.beam.polarization) > 1.0:
+            raise ValueError(
+                f"beam.polarization = {self.beam.polarization:g}: must be a number from -1 to 1"
+            )
+        return self
+
     @property
     def active_quirks(self) -> frozenset[Quirk]:
         """The quirks in force: those listed, or else those of the mode."""

@@ -17,8 +17,9 @@ from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Experiment
 from tiledsim.experiment.part import Pivot
 from tiledsim.experiment.validation import explain
-from tiledsim.nanobragg.flags import Given, read_flags
+from tiledsim.nanobragg.flags import Flag, Given, read_flags
 from tiledsim.nanobragg.header import header_fields
+from tiledsim.nanobragg.special_flags import SPECIAL
 from tiledsim.quirks import Mode, Quirk, quirks_of
 
 DEFAULT_FLOAT_FILE: Final = "floatimage.bin"
@@ -95,8 +96,8 @@ def parse_nanobragg(
     """Read a command line of nanoBragg; see :func:`experiment_from_nanobragg`."""
     base = (base or Path()).absolute()
     listed = None if quirks is None else tuple(quirks)
-    given = read_flags(argv)
-    reading = _Reading(mode, base, quirks_of(mode) if listed is None else frozenset(listed))
+    given = read_flags(argv, lenient=mode == "c-parity")
+    reading = Reading(mode, base, quirks_of(mode) if listed is None else frozenset(listed))
     reading.headers(given)
     for entry in given:
         reading.take(entry)
@@ -105,7 +106,7 @@ def parse_nanobragg(
 
 
 @dataclass
-class _Reading:
+class Reading:
     """The values as the flags set them, in order."""
 
     mode: Mode
@@ -122,6 +123,7 @@ class _Reading:
 
     @property
     def parity(self) -> bool:
+        """Whether nanoBragg's ways of reading are followed."""
         return self.mode == "c-parity"
 
     def headers(self, given: Sequence[Given]) -> None:
@@ -136,6 +138,7 @@ class _Reading:
                 self.notes += notes
 
     def put(self, key: str, value: Any, typed: str) -> None:
+        """Set a value, and keep which flag set it, as typed."""
         self.values[key] = value
         self.typed[key] = typed
 
@@ -144,7 +147,10 @@ class _Reading:
         flag, values = given.flag, given.values
         if flag.idle:
             self.notes.append(
-                f"{given.name} has no effect: nanoBragg reads it and uses it for nothing"
+                f"{given.name} has no effect: nanoBragg's documentation lists it, its parser does "
+                f"not know it; {flag.instead} does that"
+                if flag.instead
+                else f"{given.name} has no effect: nanoBragg reads it and uses it for nothing"
             )
         if flag.name == "-curved_det" and given.last and self.parity:
             self.notes.append("-curved_det is ignored, as by nanoBragg where nothing follows it")
@@ -157,13 +163,35 @@ class _Reading:
             values = (self.base / values[0],)
         if len(flag.keys) == 1 and len(values) > 1:
             values = (values,)
+        if flag.takes == "whole number" and self.parity and flag.keys:
+            values = tuple(self._as_read(flag, value, given) for value in values)
         for key in flag.keys:
             self.put(key, values[0], given.name)
         if flag.pivot:
             self.last_pivot = flag.pivot
-        special = _SPECIAL.get(flag.name)
+        special = SPECIAL.get(flag.name)
         if special:
             special(self, given)
+
+    def _as_read(self, flag: Flag, value: Any, given: Given) -> Any:
+        """Return what nanoBragg makes of a count below 1 and a seed below 1."""
+        key = flag.keys[0]
+        taken = value
+        if key.startswith("crystal.cells"):
+            taken = max(value, 1)
+        elif key == "sampling.oversample":
+            taken = value if value > 0 else "auto"
+        elif key == "rotation.steps":
+            taken = 1 if value == 0 else value if value > 0 else None
+        elif key.endswith("seed"):
+            taken = max(value, 1)
+        elif flag.minimum == 1 and (value == 0 or not key.startswith("detector.size_px")):
+            taken = value if value > 0 else None
+        typed = given.rest[0] if given.rest else ""
+        if taken != value or typed.lstrip("+-").rstrip("0").rstrip(".").count("."):
+            shown = "as if it was not given" if taken is None else f"as {taken}"
+            self.notes.append(f"{given.name} {typed} is taken {shown}, as by nanoBragg")
+        return taken
 
     def finish(self) -> None:
         """Resolve what depends on several flags."""
@@ -186,6 +214,14 @@ class _Reading:
         matrix = self.values.get("crystal.mosflm_matrix_file")
         if cell is None and matrix is None:
             raise ExperimentError("no unit cell: give -cell a b c alpha beta gamma, or -mat FILE")
+        polarization = self.values.get("beam.polarization", 0.0)
+        if not -1.0 <= polarization <= 1.0:
+            given = f"{self.typed['beam.polarization']} {polarization:g}"
+            if not self.parity:
+                raise ExperimentError(f"{given}: must be a number from -1 to 1")
+            self.notes.append(
+                f"{given} is outside -1 to 1; pixels may be negative, as in nanoBragg"
+            )
         if cell is not None and matrix is not None and "cell_cstar" not in self.quirks:
             raise ExperimentError(
                 "-cell and -mat are both given; give one (nanoBragg mixes the two, and so does "
@@ -239,7 +275,20 @@ class _Reading:
             self.values["sides_mm"] = tuple(sides)
             self._broken_sides(pixel, sides, size)
         if "roi" in self.values:
-            self.put("detector.roi", _roi(self.values["roi"], self.typed["roi"], size), "-roi")
+            limits = self.values["roi"]
+            if self.parity:
+                limits = self._clipped(limits, size)
+            self.put("detector.roi", _roi(limits, self.typed["roi"], size), "-roi")
+
+    def _clipped(self, limits: Sequence[int], size: Sequence[int]) -> tuple[int, ...]:
+        """Clip the region of interest at the detector's edge; below 0 is the edge."""
+        clipped = []
+        for axis, count in enumerate(size):
+            low, high = limits[2 * axis : 2 * axis + 2]
+            clipped += [max(low, 0), count - 1 if high < 0 else min(high, count - 1)]
+        if any(high > count for high, count in zip(limits[1::2], size, strict=True)):
+            self.notes.append(f"{self.typed['roi']} is clipped at the detector's edge")
+        return tuple(clipped)
 
     def _broken_sides(self, pixel: float, sides: list[float], size: list[int]) -> None:
         """Say where the beam is on a detector whose sides are not whole pixels.
@@ -290,14 +339,13 @@ class _Reading:
 
     def _as_nanobragg(self) -> None:
         """Follow nanoBragg where flags meet in ways that no quirk describes."""
-        sensor = "detector.sensor."
-        thickness = self.values.get(sensor + "thickness_um", 0.0)
-        transparent = thickness > 0 and self.values.get(sensor + "depth_um") == 0.0
+        thickness = self.values.get("detector.sensor.thickness_um", 0.0)
+        transparent = thickness > 0 and self.values.get("detector.sensor.depth_um") == 0.0
         if transparent or (thickness <= 0 and "sampling.oversample_thick" in self.values):
-            raise ExperimentError(
-                "nanoBragg renders nothing but zeros with "
-                + ("-detector_abs inf before" if transparent else "-oversample_thick without")
-                + " -detector_thick; leave one out, or use the mode spec"
+            self.notes.append(
+                ("-detector_abs inf before" if transparent else "-oversample_thick without")
+                + " -detector_thick: nothing is captured and every pixel is 0, as in nanoBragg; "
+                "leave one out, or use the mode spec"
             )
         switched_off = self.values.get("beam.polarization_correction") is False
         if switched_off and "sampling.oversample_polar" in self.values:
@@ -343,50 +391,6 @@ def _check_direction(given: Given) -> None:
         raise ExperimentError(f"{given}: a direction must not have length 0")
 
 
-def _cell(reading: _Reading, given: Given) -> None:
-    """Lengths that are missing are a, angles 90°."""
-    a = given.values[0]
-    full = [*given.values, *(a, a, a, 90.0, 90.0, 90.0)[len(given.values) :]]
-    reading.put("crystal.cell_A_deg", tuple(full), given.name)
-
-
-def _misset_seed(reading: _Reading, given: Given) -> None:
-    if "crystal.misset_deg" in reading.values and reading.parity:
-        reading.notes.append(
-            "-misset_seed stands after -misset: some builds of nanoBragg then read new angles from "
-            "the words that follow it; here it is the seed"
-        )
-
-
-def _pivot(reading: _Reading, given: Given) -> None:
-    reading.own_pivot = reading.last_pivot = given.values[0]
-
-
-def _two_theta_axis(reading: _Reading, given: Given) -> None:
-    """nanoBragg takes the flag for ``-twotheta`` too: its first number, and the sample pivot."""
-    if reading.parity:
-        reading.put("detector.two_theta_deg", given.values[0], given.name)
-        reading.last_pivot = "sample"
-        reading.notes.append(
-            f"{given} also sets two-theta to {given.values[0]:g} degrees and the pivot to sample, "
-            "as in nanoBragg; a -twotheta after it has the last word"
-        )
-
-
-def _pix0(reading: _Reading, given: Given) -> None:
-    reading.put("detector.pix0_mm", tuple(1000.0 * v for v in given.values), given.name)
-
-
-def _absorption(reading: _Reading, given: Given) -> None:
-    if given.values[0] in ("inf", 0.0):
-        reading.put("detector.sensor.depth_um", 0.0, given.name)
-        reading.put("detector.sensor.thickness_um", 0.0, given.name)
-
-
-def _keep_roi(reading: _Reading, given: Given) -> None:
-    reading.put("roi", given.values, str(given))
-
-
 def _roi(values: Sequence[int], typed: str, size: Sequence[int]) -> tuple[int, ...] | None:
     """Return inclusive limits inside the detector; −1, or one pixel past the end, is the edge."""
     limits = []
@@ -402,14 +406,3 @@ def _roi(values: Sequence[int], typed: str, size: Sequence[int]) -> tuple[int, .
         limits += [low, high]
     whole = limits == [0, size[0] - 1, 0, size[1] - 1]
     return None if whole else tuple(limits)
-
-
-_SPECIAL: Final = {
-    "-cell": _cell,
-    "-misset_seed": _misset_seed,
-    "-pivot": _pivot,
-    "-twotheta_axis": _two_theta_axis,
-    "-pix0_vector": _pix0,
-    "-detector_abs": _absorption,
-    "-roi": _keep_roi,
-}

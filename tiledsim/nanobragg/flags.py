@@ -38,6 +38,8 @@ class Flag:
     """The pivot that it selects by being there."""
     idle: bool = False
     """True if it changes no pixel, in nanoBragg neither."""
+    instead: str = ""
+    """The flag that does what nanoBragg's documentation says of this one, which is not read."""
 
     @property
     def name(self) -> str:
@@ -236,6 +238,12 @@ FLAGS: Final[tuple[Flag, ...]] = (
     _idle("-stolout", takes="file"),
     _idle("-density", "-sample_den", takes="number"),
     _idle("-MW$", "-molec", takes="number"),
+    # in nanoBragg's documentation, and unknown to its parser
+    _idle("-hdiv$", takes="number", instead="-hdivrange"),
+    _idle("-vdiv$", takes="number", instead="-vdivrange"),
+    _idle("-dispstep$", takes="number", instead="-dispsteps"),
+    _idle("-detsize_x$", takes="number", instead="-detsize_f"),
+    _idle("-detsize_y$", takes="number", instead="-detsize_s"),
 )
 
 _BY_NAME: Final = {name: flag for flag in FLAGS for name in flag.names}
@@ -250,8 +258,13 @@ class Given:
     name: str
     """Its name as typed."""
     values: tuple[Any, ...]
-    last: bool
-    """True if nothing follows it."""
+    rest: tuple[str, ...]
+    """The words that follow its name, its values among them."""
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing follows it and its values."""
+        return len(self.rest) == len(self.values)
 
     def __str__(self) -> str:
         shown = (f"{v:.15g}" if isinstance(v, float) else str(v) for v in self.values)
@@ -266,9 +279,10 @@ def find_flag(word: str) -> Flag | None:
     return _BY_NAME.get(max(starts, key=len, default=""))
 
 
-def read_flags(argv: Sequence[str]) -> list[Given]:
+def read_flags(argv: Sequence[str], *, lenient: bool = False) -> list[Given]:
     """Split a command line of nanoBragg into its flags, in order, with their values.
 
+    ``lenient`` takes counts and seeds as C's ``atoi`` does: whole parts, of any sign.
     Raises ExperimentError for a flag that does not exist, naming the nearest one, for a word that
     belongs to no flag, and for a flag without the values it takes.
     """
@@ -279,11 +293,12 @@ def read_flags(argv: Sequence[str]) -> list[Given]:
         flag = find_flag(word) if "=" not in word else None
         if flag is None:
             raise ExperimentError(_unknown(word, given[-1] if given else None))
-        values = _values(flag, word, argv[at + 1 :])
+        rest = tuple(argv[at + 1 :])
+        values = _values(flag, word, rest, lenient=lenient)
         at += 1 + len(values)
         if flag.name == "-curved_det" and at < len(argv) and not argv[at].startswith("-"):
             at += 1  # nanoBragg wants some word here, and does not read it
-        given.append(Given(flag, word, values, at == len(argv)))
+        given.append(Given(flag, word, values, rest))
     return given
 
 
@@ -302,7 +317,7 @@ def _unknown(word: str, before: Given | None) -> str:
     return f"{word}: no such flag" + (f"; did you mean {found}?" if found else "")
 
 
-def _values(flag: Flag, name: str, rest: Sequence[str]) -> tuple[Any, ...]:
+def _values(flag: Flag, name: str, rest: Sequence[str], *, lenient: bool) -> tuple[Any, ...]:
     if flag.takes == "nothing":
         return ()
     if flag.takes == "file":
@@ -323,6 +338,8 @@ def _values(flag: Flag, name: str, rest: Sequence[str]) -> tuple[Any, ...]:
         raise ExperimentError(f"{name} takes {flag.wants}, and got {_got(rest[: count + 1])}")
     if flag.takes == "number":
         return tuple(numbers)
+    if lenient and all(abs(number) < 2**31 for number in numbers):
+        return tuple(int(number) for number in numbers)
     for number in numbers:
         out = (flag.minimum is not None and number < flag.minimum) or (
             flag.maximum is not None and number > flag.maximum

@@ -25,16 +25,10 @@ from tiledsim.scene.lattice import (
 from tiledsim.scene.random import uniform_rotations
 from tiledsim.scene.resolution import detector_dmin_A
 from tiledsim.scene.sources import build_sources
-<<<<<<< HEAD
-from tiledsim.scene.sweeps import Steps, complete
+from tiledsim.scene.sweeps import complete
 from tiledsim.structure_factors.load import Conditions, file_cell, load_structure_factors
 from tiledsim.structure_factors.table import FTable
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
-=======
-from tiledsim.scene.sweeps import complete
-from tiledsim.structure_factors.table import FTable, load_structure_factors
-from tiledsim.units import ANGSTROM, MM, UM
->>>>>>> fa47680 (Physics: spots in Miller indices, signs, sensors and seeds as they should be; each way of nanoBragg's a quirk)
 from tiledsim.vectors import Array, xyz_rotation
 
 
@@ -158,7 +152,9 @@ def experiment_factors(
         dmin_A=max(dmin, experiment.sampling.dmin_A),
         energy_eV=HC_EV_A / experiment.beam.central_wavelength_A,
     )
-    return load_structure_factors(experiment.structure_factors, conditions)
+    return load_structure_factors(
+        experiment.structure_factors, conditions, experiment.active_quirks
+    )
 
 
 def complex_table(factors: FTable) -> NDArray[np.complex128] | None:

@@ -130,20 +130,28 @@ def build_lattice(crystal: Crystal, wavelength_A: float, quirks: frozenset[Quirk
             raise ExperimentError(
                 "crystal.cell_A_deg and crystal.mosflm_matrix_file are both given; give one"
             )
-        reciprocal = read_mosflm_matrix(matrix_file) / wavelength_A
+        matrix = read_mosflm_matrix(matrix_file)
+        reciprocal = (
+            nanobragg_cell.without_wavelength(matrix, wavelength_A)
+            if forced
+            else (matrix / wavelength_A)
+        )
     else:
         assert cell is not None  # by tiledsim.scene.build.with_cell
-        cell_volume(cell)  # refuses one without
         reciprocal = (nanobragg_cell.default_setting if forced else standard_reciprocal)(cell)
     misset = _misset(crystal, quirks)
     if forced and misset.angles is not None:
         reciprocal = nanobragg_cell.turned(reciprocal, misset.angles)
     else:
         reciprocal = reciprocal @ misset.rotation.T
-    if cell is None or not forced:
+    if not forced:
         return Lattice(dual(reciprocal), reciprocal, misset.degrees)
-    # The angles suffer (quirk cell_cstar).
-    direct, reciprocal = nanobragg_cell.forced_lengths(reciprocal, cell)
+    if cell is None:
+        direct, reciprocal = nanobragg_cell.free_lengths(reciprocal)
+    else:  # the angles suffer
+        direct, reciprocal = nanobragg_cell.forced_lengths(reciprocal, cell)
+    if not np.isfinite([direct, reciprocal]).all():
+        raise ExperimentError("crystal.cell_A_deg and the matrix close no volume")
     return Lattice(direct, reciprocal, misset.degrees)
 
 

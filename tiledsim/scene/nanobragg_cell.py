@@ -38,6 +38,10 @@ def default_setting(cell: Sequence[float]) -> Array:
     cos_alpha = (cos[1] * cos[2] - cos[0]) / (sin[1] * sin[2])
     cos_beta = (cos[2] * cos[0] - cos[1]) / (sin[2] * sin[0])
     cos_gamma = (cos[0] * cos[1] - cos[2]) / (sin[0] * sin[1])
+    # A cell that closes no volume is rendered all the same, with cosines that are held at 1.
+    cos_alpha, cos_beta, cos_gamma = (
+        cosine if cosine * cosine <= 1.0 else 1.0 for cosine in (cos_alpha, cos_beta, cos_gamma)
+    )
     sin_gamma = min(c * inverse / a_star / b_star, 1.0)
     c_y = c_star * (cos_alpha - cos_beta * cos_gamma) / sin_gamma
     c_z = c_star * volume / (a * b * c * sin_gamma)
@@ -82,8 +86,27 @@ def forced_lengths(reciprocal: Array, cell: Sequence[float]) -> tuple[Array, Arr
     for axis in range(3):
         cross = _cross(reciprocal[(axis + 1) % 3], reciprocal[(axis + 2) % 3])
         direct[axis] = 1.0 / inverse * (cell[axis] / volume / _length(cross) * cross)
+    return direct, _again(direct, inverse)
+
+
+def free_lengths(reciprocal: Array) -> tuple[Array, Array]:
+    """Direct vectors [Å] of a*, b*, c*, rows of [3, 3], and the reciprocal ones made again."""
+    cross = [_cross(reciprocal[(i + 1) % 3], reciprocal[(i + 2) % 3]) for i in range(3)]
+    x, y, z = (float(a * b) for a, b in zip(reciprocal[0], cross[0], strict=True))
+    inverse = x + y + z
+    direct = np.stack([1.0 / inverse * vector for vector in cross])
+    return direct, _again(direct, inverse)
+
+
+def without_wavelength(matrix: Array, wavelength_A: float) -> Array:
+    """Divide the wavelength [Å] out of a MOSFLM matrix [3, 3] as nanoBragg does."""
+    return np.asarray(1e-10 / (wavelength_A / 1e10) * matrix)
+
+
+def _again(direct: Array, inverse: float) -> Array:
+    """Reciprocal vectors [Å⁻¹] of direct ones [Å], rows of [3, 3]; ``inverse`` is 1/volume."""
     again = [inverse * _cross(direct[(i + 1) % 3], direct[(i + 2) % 3]) for i in range(3)]
-    return direct, np.stack(again)
+    return np.stack(again)
 
 
 def lengths_in_metres(vectors: Array) -> list[float]:

@@ -1,7 +1,9 @@
 """The sources of the beam: divergence, dispersion, a spectrum or a file of sources."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +15,9 @@ from tiledsim.scene.sweeps import Steps, complete
 from tiledsim.units import ANGSTROM
 from tiledsim.vectors import Array, axis_rotation, unit
 
-SOURCE_DISTANCE_M = 10.0
+SOURCE_DISTANCE_M: Final = 10.0
+_SEPARATORS: Final = re.compile(r"[\s,;:!]+")
+"""What stands between the columns of a source file, as in nanoBragg."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,9 @@ def source_table(beam: Beam, direction: Array, polarization_axis: Array) -> Arra
     if beam.source_file is not None:
         return _read_table(beam, direction)
     sources = build_sources(beam, direction, polarization_axis, frozenset())
-    return np.column_stack([-SOURCE_DISTANCE_M * sources.incident, sources.weight, sources.wavelength])
+    return np.column_stack(
+        [-SOURCE_DISTANCE_M * sources.incident, sources.weight, sources.wavelength]
+    )
 
 
 def _from_file(beam: Beam, direction: Array) -> tuple[Array, Array, Array]:
@@ -166,7 +172,8 @@ def _read_table(beam: Beam, direction: Array) -> Array:
 
 
 def _numbers(path: Path, number: int, line: str) -> list[float]:
-    words = line.split("#")[0].split()
+    words = _SEPARATORS.split(line.split("#")[0])
+    words = [word for word in words if word]
     try:
         values = [float(word) for word in words[:5]]
     except ValueError:

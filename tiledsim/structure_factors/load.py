@@ -7,7 +7,9 @@ import numpy as np
 
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import StructureFactors
+from tiledsim.quirks import Quirk
 from tiledsim.structure_factors.fdump import read_fdump
+from tiledsim.structure_factors.nanobragg_hkl import scan_hkl_table
 from tiledsim.structure_factors.recognise import Format, read_content, recognise
 from tiledsim.structure_factors.table import FTable, one_value
 from tiledsim.structure_factors.text import read_hkl
@@ -29,7 +31,9 @@ class Conditions:
 
 
 def load_structure_factors(
-    factors: StructureFactors, conditions: Conditions | None = None
+    factors: StructureFactors,
+    conditions: Conditions | None = None,
+    quirks: frozenset[Quirk] = frozenset(),
 ) -> FTable:
     """Read the table that an experiment names.
 
@@ -37,7 +41,8 @@ def load_structure_factors(
     for settings that do not fit it.
     """
     if factors.hkl_file is not None:
-        return read_hkl(factors.hkl_file, factors.default_F)
+        read = scan_hkl_table if "hkl_stops" in quirks else read_hkl
+        return read(factors.hkl_file, factors.default_F)
     if factors.fdump_file is not None:
         return read_fdump(factors.fdump_file, factors.default_F)
     if factors.file is None:

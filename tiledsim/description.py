@@ -13,7 +13,7 @@ from tiledsim.fact import Description, Fact
 from tiledsim.reflection_facts import factor_notes, reflection_facts
 from tiledsim.scene import Scene
 from tiledsim.scene.build import recommended_oversampling, with_cell
-from tiledsim.scene.geometry import Geometry, detector_geometry
+from tiledsim.scene.geometry import Geometry, geometry_of
 from tiledsim.scene.lattice import Lattice, build_lattice, cell_of
 from tiledsim.scene.resolution import corner_resolution_A, edge_resolution_A
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
@@ -27,7 +27,7 @@ def describe(experiment: Experiment, scene: Scene) -> Description:
     """Return the facts of an experiment; ``scene`` is its scene."""
     experiment = with_cell(experiment)
     quirks = experiment.active_quirks
-    geometry = _geometry(experiment)
+    geometry = geometry_of(experiment)
     lattice = build_lattice(experiment.crystal, experiment.beam.central_wavelength_A, quirks)
     sections: Description = {
         "experiment": [Fact("mode", scene.mode), Fact("quirks", ", ".join(scene.quirks) or "none")],
@@ -46,16 +46,9 @@ def describe(experiment: Experiment, scene: Scene) -> Description:
     return sections
 
 
-def _geometry(experiment: Experiment) -> Geometry:
-    return detector_geometry(
-        experiment.detector, experiment.beam, experiment.rotation.axis, experiment.active_quirks,
-        lenient=experiment.mode == "c-parity",
-    )  # fmt: skip
-
-
 def announcements(experiment: Experiment, scene: Scene) -> list[str]:
     """Return what a person should know before a run starts, a line each."""
-    geometry = _geometry(experiment)
+    geometry = geometry_of(experiment)
     lines = factor_notes(experiment, scene)
     lines += [f"{note}; rendered as nanoBragg does" for note in geometry.notes]
     if geometry.turned_normals:

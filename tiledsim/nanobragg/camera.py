@@ -7,10 +7,11 @@ import numpy as np
 
 from tiledsim.experiment import Experiment
 from tiledsim.experiment.part import Convention
-from tiledsim.scene.geometry import FRAMES, Geometry, detector_geometry, given_beam, middle
+from tiledsim.scene.conventions import given_beam, middle
+from tiledsim.scene.geometry import Geometry, geometry_of
 from tiledsim.scene.lattice import phi_steps
 from tiledsim.units import ANGSTROM, MM
-from tiledsim.vectors import Array, axis_rotation
+from tiledsim.vectors import Array
 
 
 @dataclass(frozen=True)
@@ -66,21 +67,20 @@ def dot(u: Array, v: Array) -> float:
 def camera_of(experiment: Experiment, sides_mm: tuple[float, float] | None = None) -> Camera:
     """Return what nanoBragg would print of an experiment with one panel.
 
-    ``sides_mm`` are the detector's sides where they were given as lengths.  The distance along the
-    beam leaves the two-theta swing out, as nanoBragg's report does.
+    ``sides_mm`` are the detector's sides where they were given as lengths.  With the quirk
+    ``signed_distance`` the distance along the beam leaves the two-theta swing out, as nanoBragg's
+    report does; without it the beam centre is that of the panel as it stands.
     """
     detector, beam = experiment.detector, experiment.beam
-    geometry = detector_geometry(detector, beam, experiment.rotation.axis, experiment.active_quirks)
+    geometry = geometry_of(experiment)
     p = detector.pixel_mm / MM
     fast, slow = detector.size_px
     sides = (p * fast, p * slow) if sides_mm is None else (sides_mm[0] / MM, sides_mm[1] / MM)
-    axis = detector.two_theta_axis or FRAMES[detector.convention].two_theta_axis
     two_theta = math.radians(detector.two_theta_deg)
     origin, f, s = geometry.origin[0], geometry.fast[0], geometry.slow[0]
     close_distance = dot(origin, geometry.normal[0])
-    unswung = axis_rotation(axis, -two_theta) @ geometry.normal[0]
-    ratio = dot(geometry.beam, unswung) if two_theta else dot(geometry.beam, geometry.normal[0])
-    distance = close_distance / ratio
+    as_nanobragg = "signed_distance" in experiment.active_quirks
+    distance = float((geometry.distance if as_nanobragg else geometry.beam_distance)[0])
     q = distance * geometry.beam - origin
     x_close, y_close = middle(detector)
     if detector.near_x_mm is not None:

@@ -13,7 +13,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.nanobragg.camera import Camera
 from tiledsim.scene import Scene
 from tiledsim.scene.build import recommended_oversampling
-from tiledsim.scene.geometry import FRAMES
+from tiledsim.scene.conventions import FRAMES
 from tiledsim.scene.lattice import Lattice, build_lattice, phi_steps
 from tiledsim.scene.nanobragg_cell import cell_volume
 from tiledsim.scene.sources import (

@@ -13,7 +13,7 @@ from tiledsim.experiment import Detector, Experiment, Sampling, Sensor, Shots
 from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
 from tiledsim.scene import Correction, Scene
-from tiledsim.scene.geometry import Geometry, detector_geometry
+from tiledsim.scene.geometry import Geometry, geometry_of
 from tiledsim.scene.lattice import (
     Lattice,
     build_lattice,
@@ -40,9 +40,7 @@ def build_scene(experiment: Experiment) -> Scene:
     experiment = with_cell(experiment)
     quirks = experiment.active_quirks
     beam, crystal, detector = experiment.beam, experiment.crystal, experiment.detector
-    geometry = detector_geometry(
-        detector, beam, experiment.rotation.axis, quirks, lenient=experiment.mode == "c-parity"
-    )
+    geometry = geometry_of(experiment)
     sources = build_sources(beam, geometry.beam, geometry.polarization_axis, quirks)
     lattice = build_lattice(crystal, beam.central_wavelength_A, quirks)
     cell_counts = size_in_cells(crystal, lattice.direct, beam.beamsize_mm, quirks)

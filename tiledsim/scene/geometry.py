@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment import Beam, Detector
+from tiledsim.experiment import Beam, Detector, Experiment
 from tiledsim.experiment.part import Pivot
 from tiledsim.quirks import Quirk
 from tiledsim.scene.conventions import FRAMES, Frame, beam_centre, near_point
@@ -79,6 +79,17 @@ class Geometry:
         return -np.stack(
             [(self.fast * self.origin).sum(1), (self.slow * self.origin).sum(1)], axis=1
         )
+
+
+def geometry_of(experiment: Experiment) -> Geometry:
+    """Compute where the panels of an experiment stand; see :func:`detector_geometry`."""
+    return detector_geometry(
+        experiment.detector,
+        experiment.beam,
+        experiment.rotation.axis,
+        experiment.active_quirks,
+        lenient=experiment.mode == "c-parity",
+    )
 
 
 def detector_geometry(

@@ -110,7 +110,7 @@ def build_scene(experiment: Experiment) -> Scene:
         polar_correction=polar,
         omega_correction=omega,
         roi=detector.roi or (0, fast - 1, 0, slow - 1),
-        mask=load_mask(detector),
+        mask=load_mask(detector, linear=experiment.mode == "c-parity"),
     )
     if scene.first_rotations is not None:
         scene = replace(scene, first_evaluation=find_first_evaluations(scene))
@@ -224,6 +224,8 @@ def recommended_oversampling(
         distances = np.abs(distances)
     wavelength = experiment.beam.central_wavelength_A / ANGSTROM
     reciprocal_pixel = wavelength * float(distances.min()) / (experiment.detector.pixel_mm / MM)
+    if reciprocal_pixel == 0.0:  # the sample in the detector's plane, which only c-parity renders
+        return 1
     return max(1, math.ceil(3.0 * float(sides.max()) / reciprocal_pixel))
 
 
@@ -271,10 +273,11 @@ def shot_cells(shots: Shots, lattice: Lattice) -> tuple[Array, Array]:
     return np.einsum("nij,vj->nvi", turns, direct), np.einsum("nij,vj->nvi", turns, reciprocal)
 
 
-def load_mask(detector: Detector) -> NDArray[np.bool_] | None:
+def load_mask(detector: Detector, *, linear: bool = False) -> NDArray[np.bool_] | None:
     """Read the mask: SMV, or a .npy of (slow, fast) or (panel, slow, fast).
 
-    True where a pixel is rendered: where the file is neither 0 nor NaN.
+    True where a pixel is rendered: where the file is neither 0 nor NaN.  ``linear`` takes a larger
+    SMV image as nanoBragg does: its pixels one after the other, whatever the length of its rows.
     """
     if detector.mask_file is None:
         return None
@@ -282,6 +285,8 @@ def load_mask(detector: Detector) -> NDArray[np.bool_] | None:
     fast, slow = detector.size_px
     values: NDArray[np.generic]
     values = _read_npy(path) if path.suffix == ".npy" else _read_smv(path)
+    if linear and path.suffix != ".npy" and values.size > fast * slow:
+        values = values.ravel()[: fast * slow].reshape(slow, fast)
     allowed = [(slow, fast), (max(1, len(detector.panels)), slow, fast)]
     if values.shape not in allowed:
         raise InputFileError(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiledsim.experiment import Experiment
-from tiledsim.scene.geometry import FRAMES, detector_geometry
+from tiledsim.scene.conventions import FRAMES
+from tiledsim.scene.geometry import geometry_of
 from tiledsim.scene.lattice import phi_steps
 from tiledsim.scene.scene import Scene
 from tiledsim.units import ANGSTROM, MM
@@ -34,9 +35,7 @@ class Named:
 
 def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
     """Return the vectors of panels, sources, rotation and crystals by name."""
-    spindle = detector_geometry(
-        experiment.detector, experiment.beam, experiment.rotation.axis, experiment.active_quirks
-    ).spindle
+    spindle = geometry_of(experiment).spindle
     unit = "1"
     vector = ("panel", "xyz")
     return {

@@ -53,14 +53,16 @@ def _mixed_pixels(scene: Scene, tile: Tile) -> list[tuple[int, int]]:
 
 
 def direct_beam_pixels(scene: Scene, panel: int) -> list[tuple[int, int]]:
-    """Pixels (slow, fast) of a flat panel that a ray meets in the centre of a subpixel."""
-    along = scene.incident @ scene.normal[panel]
-    rays = scene.incident[np.abs(along) > 1e-9]
-    if scene.curved or not len(rays):
-        return []
-    reach = scene.origin[panel] @ scene.normal[panel] / (rays @ scene.normal[panel])
-    met = reach[:, None] * rays - scene.origin[panel]
+    """Pixels (slow, fast) of a panel that a ray meets in the centre of a subpixel."""
     axes = np.stack([scene.slow[panel], scene.fast[panel]])
+    if scene.curved:  # where the two components that become angles are 0
+        met = -scene.origin[panel : panel + 1, 1:]
+        axes = axes[:, 1:]
+    else:
+        along = scene.incident @ scene.normal[panel]
+        rays = scene.incident[np.abs(along) > 1e-9]
+        reach = scene.origin[panel] @ scene.normal[panel] / (rays @ scene.normal[panel])
+        met = reach[:, None] * rays - scene.origin[panel]
     place = met @ np.linalg.pinv(axes) / scene.pixel_size
     centre = place * scene.oversample - 0.5
     exact = (np.abs(centre - np.rint(centre)) < 1e-6).all(axis=1)

@@ -21,6 +21,7 @@ from tiledsim.cli import (
     doctor,
     export,
     nanobragg,
+    nanobragg_kin,
     plan,
     run,
     summary,
@@ -43,7 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for module in (
-    run, watch, nanobragg, plan, summary, verify, describe, convert, export, trace, compare, doctor,
+    run, watch, nanobragg, nanobragg_kin, plan, summary, verify, describe, convert, export, trace,
+    compare, doctor,
 ):  # fmt: skip
     module.register(app)
 

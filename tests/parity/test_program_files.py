@@ -1,9 +1,10 @@
-"""Every file that nanoBragg wrote beside its float image, byte for byte, through the command.
+"""Every file that nanoBragg, nonBragg and noisify wrote, byte for byte.
 
-Compared: int, pgm and noise images with their headers, and the lines that the program prints (names
-of files, blanks and the sign of zeros apart).  Not promised for other images: a float pixel may
-differ in its last bit, and where it lies that close to a rounding boundary a count may differ by
-one.  Such pixels are counted, and there are none in these cases.
+Compared: int, pgm and noise images with their headers; nonBragg's float images to 1e-6 on every
+pixel; and the lines that the programs print (names of files, blanks and the sign of zeros apart).
+Not promised for other images: a float pixel may differ in its last bit, and where it lies that
+close to a rounding boundary a count may differ by one.  Such pixels are counted, and there are none
+in these cases.
 """
 
 import difflib
@@ -21,6 +22,8 @@ from tests.unit.command import tiledsim
 from tiledsim.detector_model.serial_counts import noiseless_counts
 from tiledsim.nanobragg.camera import camera_of
 from tiledsim.nanobragg.command import parse_nanobragg
+from tiledsim.nanobragg.noisify import parse_noisify, run_noisify
+from tiledsim.nanobragg.nonbragg import parse_nonbragg, run_nonbragg
 from tiledsim.nanobragg.report import report
 from tiledsim.nanobragg.smv_text import nanobragg_header
 from tiledsim.scene.build import build_scene
@@ -68,6 +71,54 @@ def test_files_of_nanobragg(folder: Path, case: dict[str, Any], tmp_path: Path) 
     for line in said:
         assert line in done.stdout.splitlines()
     assert on_a_boundary(folder, case, tmp_path / "float.bin") == 0
+
+
+@pytest.mark.parametrize(("folder", "case"), cases("nonBragg"))
+def test_files_of_nonbragg(folder: Path, case: dict[str, Any], tmp_path: Path) -> None:
+    command = parse_nonbragg(
+        [*case["flags"].split(), *outputs(tmp_path, "float", "int", "pgm"),
+         *([] if "-nonoise" in case["flags"] else outputs(tmp_path, "noise"))],
+        base=folder / "inputs",
+    )  # fmt: skip
+    lines = run_nonbragg(command)
+    golden = np.load(folder / f"{case['name']}.npz")["image"]
+    image = np.fromfile(tmp_path / "float", "<f4").reshape(golden.shape)
+    assert np.allclose(image, golden, rtol=1e-6, atol=0, equal_nan=True)
+    assert (tmp_path / "pgm").stat().st_size == case["pgm_bytes_written"]
+    compare(folder, case["name"], tmp_path)
+    assert printed(lines, folder) == logged(folder, case["name"])
+
+
+@pytest.mark.parametrize(("folder", "case"), cases("noisify"))
+def test_files_of_noisify(folder: Path, case: dict[str, Any], tmp_path: Path) -> None:
+    floats = tmp_path / "in.bin"
+    np.load(folder / "inputs" / case["input"])["image"].astype("<f4").tofile(floats)
+    words = [*case["flags"].split(), "-bin", str(floats), *outputs(tmp_path, "int", "pgm", "noise")]
+    lines = run_noisify(parse_noisify(words))
+    compare(folder, case["name"], tmp_path)
+    words_said = {line for line in printed(lines, folder) if "photons on noise" in line}
+    assert words_said <= set(logged(folder, case["name"]))
+
+
+def outputs(folder: Path, *kinds: str) -> list[str]:
+    return [word for kind in kinds for word in (f"-{kind}file", str(folder / kind))]
+
+
+def compare(folder: Path, name: str, made: Path) -> None:
+    for kind, suffix in {"int": ".int.img", "noise": ".noise.img", "pgm": ".image.pgm"}.items():
+        reference = folder / f"{name}{suffix}"
+        if reference.exists():
+            content = reference.read_bytes()  # of a pgm the half that means something
+            assert (made / kind).read_bytes()[: len(content)] == content, kind
+
+
+def printed(lines: list[str], folder: Path) -> list[str]:
+    said = [line.replace("-nan", "nan") for line in lines if not line.startswith("writing")]
+    return list(normal(said, folder))
+
+
+def logged(folder: Path, name: str) -> list[str]:
+    return printed((folder / f"{name}.log").read_text().splitlines(), folder)
 
 
 def on_a_boundary(folder: Path, case: dict[str, Any], float_file: Path) -> int:

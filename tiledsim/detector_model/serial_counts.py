@@ -21,7 +21,8 @@ def wrapped(values: Float, bits: int, through: int = 32) -> NDArray[np.int64]:
 
 def noiseless_counts(photons: NDArray[np.float32], scale: float, adc: float) -> NDArray[np.uint16]:
     """Return min(65535, max(0, value·scale + adc)), rounded half up in float32."""
-    values = photons.astype(np.float64) * scale + adc
+    with np.errstate(invalid="ignore"):  # an infinite pixel has a scale of 0
+        values = photons.astype(np.float64) * scale + adc
     values = np.clip(values, 0.0, LARGEST_16)  # NaN stays
     rounded = np.floor((values + 0.5).astype(np.float32)).astype(np.float64)
     return wrapped(rounded, 16).astype(np.uint16)
@@ -29,7 +30,8 @@ def noiseless_counts(photons: NDArray[np.float32], scale: float, adc: float) -> 
 
 def grey_levels(photons: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
     """Return min(255, value·scale), cut; a value below 0 wraps."""
-    values = np.minimum(photons.astype(np.float64) * scale, 255.0)
+    with np.errstate(invalid="ignore"):
+        values = np.minimum(photons.astype(np.float64) * scale, 255.0)
     return wrapped(values, 8).astype(np.uint8)
 
 

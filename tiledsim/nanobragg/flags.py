@@ -246,7 +246,16 @@ FLAGS: Final[tuple[Flag, ...]] = (
     _idle("-detsize_y$", takes="number", instead="-detsize_s"),
 )
 
-_BY_NAME: Final = {name: flag for flag in FLAGS for name in flag.names}
+FlagTable = Mapping[str, Flag]
+"""Flags by each of their names."""
+
+
+def by_name(flags: Sequence[Flag]) -> FlagTable:
+    """Return the table of some flags."""
+    return {name: flag for flag in flags for name in flag.names}
+
+
+_BY_NAME: Final = by_name(FLAGS)
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -271,15 +280,17 @@ class Given:
         return " ".join([self.name, *shown])
 
 
-def find_flag(word: str) -> Flag | None:
+def find_flag(word: str, table: FlagTable = _BY_NAME) -> Flag | None:
     """Return the flag that nanoBragg takes a word for: the longest name that it starts with."""
-    if word + "$" in _BY_NAME:
-        return _BY_NAME[word + "$"]
-    starts = (name for name in _BY_NAME if not name.endswith("$") and word.startswith(name))
-    return _BY_NAME.get(max(starts, key=len, default=""))
+    if word + "$" in table:
+        return table[word + "$"]
+    starts = (name for name in table if not name.endswith("$") and word.startswith(name))
+    return table.get(max(starts, key=len, default=""))
 
 
-def read_flags(argv: Sequence[str], *, lenient: bool = False) -> list[Given]:
+def read_flags(
+    argv: Sequence[str], table: FlagTable = _BY_NAME, *, lenient: bool = False
+) -> list[Given]:
     """Split a command line of nanoBragg into its flags, in order, with their values.
 
     ``lenient`` takes counts and seeds as C's ``atoi`` does: whole parts, of any sign.
@@ -290,11 +301,11 @@ def read_flags(argv: Sequence[str], *, lenient: bool = False) -> list[Given]:
     at = 0
     while at < len(argv):
         word = argv[at]
-        flag = find_flag(word) if "=" not in word else None
+        flag = find_flag(word, table) if "=" not in word else None
         if flag is None:
-            raise ExperimentError(_unknown(word, given[-1] if given else None))
+            raise ExperimentError(_unknown(word, given[-1] if given else None, table))
         rest = tuple(argv[at + 1 :])
-        values = _values(flag, word, rest, lenient=lenient)
+        values = _values(flag, word, rest, table, lenient=lenient)
         at += 1 + len(values)
         if flag.name == "-curved_det" and at < len(argv) and not argv[at].startswith("-"):
             at += 1  # nanoBragg wants some word here, and does not read it
@@ -302,26 +313,28 @@ def read_flags(argv: Sequence[str], *, lenient: bool = False) -> list[Given]:
     return given
 
 
-def _unknown(word: str, before: Given | None) -> str:
+def _unknown(word: str, before: Given | None, table: FlagTable) -> str:
     name, equals, value = word.partition("=")
-    if equals and find_flag(name):
+    if equals and find_flag(name, table):
         return f"{word}: write {name} {value}, with a blank"
     if not word.startswith("-") or _NUMBER.fullmatch(word):
         return f"'{word}' belongs to no flag" + (
             f"; {before.name} before it takes {before.flag.wants}" if before else ""
         )
     if word.startswith("--"):
-        one = f"; did you mean {word[1:]}?" if find_flag(word[1:]) else ""
+        one = f"; did you mean {word[1:]}?" if find_flag(word[1:], table) else ""
         return f"{word}: no such flag, nanoBragg's have one dash{one}"
-    found = nearest(word, [known.removesuffix("$") for known in _BY_NAME])
+    found = nearest(word, [known.removesuffix("$") for known in table])
     return f"{word}: no such flag" + (f"; did you mean {found}?" if found else "")
 
 
-def _values(flag: Flag, name: str, rest: Sequence[str], *, lenient: bool) -> tuple[Any, ...]:
+def _values(
+    flag: Flag, name: str, rest: Sequence[str], table: FlagTable, *, lenient: bool
+) -> tuple[Any, ...]:
     if flag.takes == "nothing":
         return ()
     if flag.takes == "file":
-        if not rest or not rest[0] or (rest[0].startswith("-") and find_flag(rest[0])):
+        if not rest or not rest[0] or (rest[0].startswith("-") and find_flag(rest[0], table)):
             raise ExperimentError(f"{name} takes {flag.wants}, and got {_got(rest[:1])}")
         return (rest[0],)
     for word in flag.words:  # "rand" is enough for "random"

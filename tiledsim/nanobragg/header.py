@@ -37,11 +37,11 @@ def header_fields(
     header = read_smv_header(path, flag.removeprefix("-"))
     found: dict[str, tuple[Any, str]] = {}
     for keyword, key in _KEYWORDS.items():
-        value = _value(path, header, keyword, as_nanobragg=as_nanobragg)
+        value = header_number(path, header, keyword, as_nanobragg=as_nanobragg)
         if value is not None:
             found[key] = (value, keyword)
     for axis, keyword in enumerate(("SIZE1", "SIZE2")):
-        size = _value(path, header, keyword, as_nanobragg=as_nanobragg)
+        size = header_number(path, header, keyword, as_nanobragg=as_nanobragg)
         if size is None or size < 1 or not size.is_integer():
             raise InputFileError(f"{path}: {keyword} in its header must be a whole number above 0")
         found[f"detector.size_px[{axis}]"] = (int(size), keyword)
@@ -53,14 +53,15 @@ def header_fields(
             "BEAM_CENTER_Y",
         )
     notes = []
-    if _value(path, header, "TWOTHETA", as_nanobragg=as_nanobragg):
+    if header_number(path, header, "TWOTHETA", as_nanobragg=as_nanobragg):
         notes.append(f"TWOTHETA in the header of {path.name} is not used; give -twotheta for it")
     return found, notes
 
 
-def _value(
+def header_number(
     path: Path, header: Mapping[str, str], keyword: str, *, as_nanobragg: bool
 ) -> float | None:
+    """Return the number of a keyword, None where it is not there; see :func:`header_fields`."""
     containing = [name for name in header if keyword in name]
     if not containing:
         return None

@@ -41,15 +41,16 @@ def plan(
     from tiledsim.scheduler.launch import choose_workers
     from tiledsim.scheduler.presets import resolve
     from tiledsim.scheduler.session.plan import make_plan
-    from tiledsim.scheduler.store.layout import choose_layout
+    from tiledsim.scheduler.store.layout import choose_layout, usual_tile
 
     parsed = read_experiment(experiment, mode, quirks)
     chosen = resolve(options, parsed.run)
     place, name = choose_workers(chosen.backend, chosen.dtype, chosen.where)
     scene = build_scene(parsed)
+    layout = choose_layout(scene, chosen.tile or usual_tile(scene, name))
     made = make_plan(
-        scene, choose_layout(scene, chosen.tile), workers=place.workers, threads=place.threads,
-        backend=name, dtype=chosen.dtype,
+        scene, layout, workers=place.workers, threads=place.threads, backend=name,
+        dtype=chosen.dtype,
     )  # fmt: skip
     if as_json:
         print(json.dumps(asdict(made), indent=2))

@@ -40,7 +40,7 @@ from tiledsim.scheduler.session.task import Job
 from tiledsim.scheduler.session.time_limit import Deadline
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, LocalFiles, open_files
-from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.layout import Layout, usual_tile
 from tiledsim.scheduler.store.lease import Lease
 
 
@@ -138,7 +138,7 @@ class _Run:
         kept = self._find_kept(name, scene)
         if kept and self._is_finished():
             return load_summary(files)
-        layout = kept or self._with.cut(scene, options.tile)
+        layout = kept or self._with.cut(scene, options.tile or usual_tile(scene, name))
         plan = make_plan(
             scene, layout, workers=place.workers, threads=place.threads, backend=name,
             dtype=options.dtype,

@@ -21,6 +21,11 @@ SLOW_SHARD_STEPS = 2_000_000_000
 """A shard that costs more evaluations than this (some 15 s of one core) is made smaller."""
 
 
+GPU_TILE_PIXELS = 2**20
+"""A tile of a GPU run: some four waves of blocks on the largest cards, however many steps a pixel
+has.  A kernel bounds the time of its launches itself."""
+
+
 class Sized(Protocol):
     """What the cutting needs to know of a scene."""
 
@@ -102,9 +107,19 @@ def _edges(pixels: int, limit: int) -> tuple[int, int]:
 
 
 def choose_layout(scene: Sized, tile: tuple[int, int] | None = None) -> Layout:
-    """Cut a scene; ``tile`` (rows, cols) is rounded up to whole shards, None takes one shard.
+    """Cut a scene into chunks, shards and tiles.
 
-    Raises ExperimentError for a tile without pixels.
+    Parameters
+    ----------
+    scene
+        What is rendered; chunks and shards follow from it alone.
+    tile
+        Rows and columns of a tile [pixels], rounded up to whole shards; None takes one shard.
+
+    Raises
+    ------
+    ExperimentError
+        For a tile without pixels.
     """
     _, _, slow, fast = scene.shape
     limit = SHARD_EDGE
@@ -117,3 +132,20 @@ def choose_layout(scene: Sized, tile: tuple[int, int] | None = None) -> Layout:
     rows = -(-min(rows, slow) // shard_rows) * shard_rows
     cols = -(-min(cols, fast) // shard_cols) * shard_cols
     return Layout(scene.shape, (chunk_rows, chunk_cols), (shard_rows, shard_cols), (rows, cols))
+
+
+def usual_tile(scene: Sized, backend: str) -> tuple[int, int] | None:
+    """Return the tile [rows, cols] for a backend where none is asked for; None: one shard.
+
+    On GPUs the shorter side that the panel has room for is doubled until GPU_TILE_PIXELS are there.
+    """
+    if backend != "cuda":
+        return None
+    _, _, slow, fast = scene.shape
+    rows, cols = choose_layout(scene).shard
+    while min(rows, slow) * min(cols, fast) < GPU_TILE_PIXELS and (rows < slow or cols < fast):
+        if cols < fast and (cols <= rows or rows >= slow):
+            cols *= 2
+        else:
+            rows *= 2
+    return rows, cols

@@ -117,7 +117,7 @@ def test_the_plan_names_the_memory_of_a_gpu() -> None:
 
 
 def test_workers_are_not_for_gpus(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="give --backend cpu"):
+    with pytest.raises(BackendError, match="give `backend=cpu`"):
         run(EXPERIMENT, tmp_path / "a.zarr", workers=3)
     assert not (tmp_path / "a.zarr").exists()
     assert outcome(tmp_path / "a.zarr", workers=1, backend="cpu")[1].workers_count == 1

@@ -46,6 +46,14 @@ def nanobragg(
     *,
     options: dict[str, Any],
     quiet: QuietOption = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Run nothing; print the TOML, what was chosen, what each quirk changes, and flags "
+            "that contradict each other.",
+        ),
+    ] = False,
 ) -> None:
     """Run nanoBragg's command line, in tiles; c-parity unless --mode spec.
 
@@ -67,6 +75,11 @@ def nanobragg(
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
+    if explain:
+        from tiledsim.nanobragg.explain import explain_command
+
+        print("\n".join(explain_command(flags, taken, quirks=read_quirks(quirks, taken))))
+        return
     command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
     chosen = resolve(options)
     if chosen.resume and zarr is None:

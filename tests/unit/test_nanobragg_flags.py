@@ -1,6 +1,7 @@
 """nanoBragg's command line: aliases, units, defaults, order rules and clear refusals."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
 from tiledsim.nanobragg.command import experiment_from_nanobragg, parse_nanobragg
+from tiledsim.nanobragg.explain import explain_command
 from tiledsim.nanobragg.flags import FLAGS, find_flag
 from tiledsim.quirks import Mode
 
@@ -390,3 +392,17 @@ def test_an_alias_belongs_to_one_flag() -> None:
     for flag in FLAGS:
         for name in flag.names:
             assert find_flag(name.removesuffix("$")) is flag
+
+
+def test_explain_says_what_was_chosen_what_quirks_do_and_what_contradicts() -> None:
+    flags = "-cell 70 80 90 75 85 102 -default_F 100 -N 5 -Na 7 -lambda 1 -energy 9000 -fluence 1 "
+    flags += "-flux 1e12 -detpixels 40 -pixel 1"
+    text = "\n".join(explain_command(flags.split()))
+    assert Experiment.from_toml(text.split("# Chosen")[0], Path("/")).crystal.cells == (7, 5, 5)
+    assert "oversampling = " in text
+    quirk = re.search(r"^cell_cstar: the sum is (\S+) times", text, re.MULTILINE)
+    assert quirk is not None
+    assert float(quirk.group(1)) != 1.0
+    assert re.search(r"^no change: .*water_twice", text, re.MULTILINE)
+    for said in ("-Na 7 after -N 5", "-energy 9000 after -lambda 1", "the flux counts"):
+        assert said in text

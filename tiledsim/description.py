@@ -15,6 +15,7 @@ from tiledsim.scene import Scene
 from tiledsim.scene.build import recommended_oversampling, with_cell
 from tiledsim.scene.geometry import Geometry, geometry_of
 from tiledsim.scene.lattice import Lattice, build_lattice, cell_of
+from tiledsim.scene.real_crystal import lit_volume_um3
 from tiledsim.scene.resolution import corner_resolution_A, edge_resolution_A
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
 from tiledsim.vectors import Array
@@ -98,7 +99,7 @@ def _source_origin(experiment: Experiment) -> str:
 
 def _crystal(experiment: Experiment, scene: Scene, lattice: Lattice) -> list[Fact]:
     crystal = experiment.crystal
-    sized = any(size > 0 for size in crystal.size_mm)
+    sized = any(size > 0 for size in crystal.size_mm) or crystal.block_um is not None
     sides = [n * length for n, length in zip(scene.cell_counts, lattice.cell[:3], strict=True)]
     facts = [
         Fact("cell", list(lattice.cell), "Å, deg"),
@@ -114,9 +115,21 @@ def _crystal(experiment: Experiment, scene: Scene, lattice: Lattice) -> list[Fac
     facts += [
         Fact("cells", list(scene.cell_counts), "", "from the crystal's size" if sized else ""),
         Fact("size", [side / 1e4 for side in sides], "µm"),
+        *_blocks(experiment, scene, lattice),
         Fact("spot shape", scene.crystal_shape, "", f"fudge {scene.fudge:g}"),
     ]
     return facts
+
+
+def _blocks(experiment: Experiment, scene: Scene, lattice: Lattice) -> list[Fact]:
+    """Return how much of a crystal of many blocks the beam lights."""
+    volume = lit_volume_um3(experiment.crystal, experiment.beam)
+    if volume is None:
+        return []
+    return [
+        Fact("lit volume", volume, "µm³", f"weighted with the {experiment.beam.profile} beam"),
+        Fact("mosaic blocks in it", scene.blocks, "", "the image is that of one, times these"),
+    ]
 
 
 def _orientations(experiment: Experiment, scene: Scene) -> list[Fact]:
@@ -126,6 +139,10 @@ def _orientations(experiment: Experiment, scene: Scene) -> list[Fact]:
         origin = f"from {mosaic.matrices_file}"
     elif domains == 1:
         origin = "no mosaic spread"
+    elif mosaic.spread_abc_deg is not None:
+        spread = ", ".join(f"{width:g}" for width in mosaic.spread_abc_deg)
+        chosen = ", 10 as none were given" if mosaic.domains is None else ""
+        origin = f"spread {spread} deg about a, b*, a x b*, seed {mosaic.seed}{chosen}"
     else:
         chosen = ", 10 as none were given" if mosaic.domains is None else ""
         origin = f"spread {mosaic.spread_deg:g} deg, seed {mosaic.seed}{chosen}"

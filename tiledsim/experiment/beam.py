@@ -1,7 +1,8 @@
 """The incident beam: wavelength, divergence, dispersion, spectrum, fluence, polarization."""
 
+import math
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,6 +38,7 @@ class Beam(Part):
     flux_photons_per_s: NotNegative | None = None
     exposure_s: Positive = 1.0
     beamsize_mm: Positive = 0.1
+    profile: Literal["tophat", "gaussian"] = "tophat"
     polarization: Real = 0.0
     """Kahn's factor: from −1 to 1, but for the mode c-parity (see Experiment)."""
     polarization_correction: bool = True
@@ -78,8 +80,14 @@ class Beam(Part):
 
     @property
     def fluence(self) -> float:
-        """Fluence Φ [photons/m²]: flux·exposure/beamsize² where a flux is given."""
+        """Fluence Φ [photons/m²]: flux·exposure/beamsize² where a flux is given.
+
+        That of a Gaussian beam is its peak, with 4 ln 2/π in place of 1 for a full width at half
+        maximum of beamsize in both directions.
+        """
         if self.flux_photons_per_s:
             beamsize_m = self.beamsize_mm / 1000
+            if self.profile == "gaussian":
+                beamsize_m /= math.sqrt(4.0 * math.log(2.0) / math.pi)
             return self.flux_photons_per_s * self.exposure_s / beamsize_m / beamsize_m
         return self.fluence_photons_per_m2

@@ -12,9 +12,17 @@ class Mosaic(Part):
     """Mosaic domains: drawn with nanoBragg's generator, or given as rotation matrices."""
 
     spread_deg: NotNegative = 0.0
+    spread_abc_deg: tuple[NotNegative, NotNegative, NotNegative] | None = None
     domains: Count | None = None
     seed: int = 12345678
     matrices_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        others = self.spread_deg > 0.0 or self.matrices_file is not None
+        if self.spread_abc_deg is not None and others:
+            raise ValueError("spread_abc_deg excludes spread_deg and matrices_file; give one")
+        return self
 
 
 class Crystal(Part):
@@ -26,6 +34,10 @@ class Crystal(Part):
     misset_deg: Vector | Literal["random"] | None = None
     misset_seed: int = 1
     cells: tuple[int, int, int] = (1, 1, 1)
+    size_um: Positive | tuple[Positive, Positive, Positive] | None = None
+    volume_um3: Positive | None = None
+    block_um: Positive | tuple[Positive, Positive, Positive] | None = None
+    B_A2: NotNegative = 0.0
     size_mm: tuple[NotNegative, NotNegative, NotNegative] = (0.0, 0.0, 0.0)
     shape: Shape = "square"
     fudge: Positive = 1.0
@@ -35,4 +47,17 @@ class Crystal(Part):
     def _has_cells(self) -> Self:
         if any(n < 1 for n in self.cells):
             raise ValueError(f"cells = {list(self.cells)}: each must be at least 1")
+        if self.size_um is not None and self.volume_um3 is not None:
+            raise ValueError("size_um and volume_um3 are both given; give one")
+        if any(self.size_mm) and (self.size_um or self.volume_um3 or self.block_um):
+            raise ValueError(
+                "size_mm is the size of one coherent block, as nanoBragg has it; it excludes "
+                "size_um, volume_um3 and block_um"
+            )
+        if self.block_um is not None and self.cells != (1, 1, 1):
+            raise ValueError("block_um and cells are both the size of a mosaic block; give one")
+        sized = self.size_um is not None or self.volume_um3 is not None
+        if sized and self.block_um is None and self.cells == (1, 1, 1):
+            raise ValueError("size_um or volume_um3 needs the mosaic blocks' size: give block_um "
+                             "or cells")  # fmt: skip
         return self

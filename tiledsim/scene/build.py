@@ -23,6 +23,12 @@ from tiledsim.scene.lattice import (
     size_in_cells,
 )
 from tiledsim.scene.random import uniform_rotations
+from tiledsim.scene.real_crystal import (
+    anisotropic_domains,
+    block_cells,
+    lit_blocks,
+    shaken,
+)
 from tiledsim.scene.resolution import detector_dmin_A
 from tiledsim.scene.sources import build_sources
 from tiledsim.scene.sweeps import complete
@@ -45,7 +51,11 @@ def build_scene(experiment: Experiment) -> Scene:
     lattice = build_lattice(crystal, beam.central_wavelength_A, quirks)
     cell_counts = size_in_cells(crystal, lattice.direct, beam.beamsize_mm, quirks)
     phi = phi_angles(experiment.rotation)
+    cell_counts = block_cells(crystal, lattice) or cell_counts
     domains = mosaic_rotations(crystal.mosaic, quirks)
+    mix = anisotropic_domains(crystal.mosaic, lattice)
+    if mix is not None:
+        domains = np.broadcast_to(np.eye(3), mix.shape)
     rotations = orientation_rotations(phi, geometry.spindle, domains, quirks)
     factors = experiment_factors(experiment, geometry, lattice, float(sources.wavelength.min()))
     cells, reciprocal = shot_cells(experiment.shots, lattice)
@@ -87,6 +97,8 @@ def build_scene(experiment: Experiment) -> Scene:
         phi=phi,
         first_rotations=rotations.first,
         first_evaluation=None,
+        domain_mix=None if mix is None else np.tile(mix, (len(phi), 1, 1)),
+        blocks=lit_blocks(crystal, beam, lattice, cell_counts, quirks),
         cell_counts=cell_counts,
         crystal_shape=crystal.shape,
         fudge=crystal.fudge,
@@ -150,9 +162,10 @@ def experiment_factors(
         dmin_A=max(dmin, experiment.sampling.dmin_A),
         energy_eV=HC_EV_A / experiment.beam.central_wavelength_A,
     )
-    return load_structure_factors(
+    factors = load_structure_factors(
         experiment.structure_factors, conditions, experiment.active_quirks
     )
+    return shaken(factors, lattice, experiment.crystal.B_A2)
 
 
 def complex_table(factors: FTable) -> NDArray[np.complex128] | None:

@@ -89,6 +89,10 @@ class Scene:
     """Slow, fast and step (over layers, subpixels, sources) of the first evaluation of each panel
     [P, 3]; −1 where a panel has none."""
 
+    domain_mix: Array | None = None
+    """[M, 3, 3], what takes a, b, c to those of a domain before they are rotated; None: nothing."""
+    blocks: float = 1.0
+    """Mosaic blocks in the beam, each as large as ``cell_counts`` says."""
     cell_counts: tuple[int, int, int]
     crystal_shape: Literal["square", "round", "gauss", "tophat"]
     fudge: float
@@ -218,13 +222,16 @@ class Scene:
 
     @property
     def scale(self) -> float:
-        """Photons per unit of a pixel's sum: r_e²·Φ/steps."""
-        return THOMSON_RADIUS_SQUARED_M2 * self.fluence / self.steps
+        """Photons per unit of a pixel's sum: r_e²·Φ·blocks/steps."""
+        return THOMSON_RADIUS_SQUARED_M2 * self.fluence / self.steps * self.blocks
 
     @property
     def water_molecules(self) -> float:
-        """Squared forward scattering of the drop: 2.57²·x³·1e6·N_A/18 [electrons²]."""
-        return WATER_F**2 * self.water**3 * 1e6 * AVOGADRO / 18.0
+        """Squared forward scattering of the drop: 2.57²·x³·1e6·N_A/18 [electrons²].
+
+        It is that for each mosaic block in the beam, as the scale multiplies it by their number.
+        """
+        return WATER_F**2 * self.water**3 * 1e6 * AVOGADRO / 18.0 / self.blocks
 
     def scale_factors(self) -> dict[str, float | int]:
         """Return the factors between a pixel's sum and photons, for the summary."""
@@ -236,6 +243,7 @@ class Scene:
             "oversample": self.oversample,
             "sources": self.sources,
             "orientations": self.orientations,
+            **({"mosaic_blocks": self.blocks} if self.blocks != 1.0 else {}),
         }
 
     def offset_metric(self, shot: int) -> Array:
@@ -254,7 +262,11 @@ class Scene:
         rotations = (
             self.first_rotations if first and self.first_rotations is not None else self.rotations
         )
-        table: Array = np.einsum("mij,vj->mvi", rotations, self.cells[shot])
+        table: Array
+        if self.domain_mix is None:
+            table = np.einsum("mij,vj->mvi", rotations, self.cells[shot])
+        else:
+            table = np.einsum("mij,mvj->mvi", rotations, self.domain_mix @ self.cells[shot])
         return table
 
     def tile_ranges(self, tile: Tile) -> dict[str, float]:

@@ -52,10 +52,10 @@ def find_excited(scene: Scene, hkl: NDArray[np.int64], F: Array, dmin_A: float) 
     near = np.zeros(len(hkl), dtype=np.bool_)
     seen = np.zeros(len(hkl), dtype=np.bool_)
     photons = np.zeros(len(hkl))
-    q0 = hkl @ stars
+    table = scene.orientation_table(0)
     for pair in chosen:
         m, s = divmod(pair, scene.sources)
-        q = q0 @ scene.rotations[m].T
+        q = hkl @ np.linalg.inv(table[m]).T
         wavelength = float(scene.wavelength[s])
         out = q + scene.incident[s] / wavelength
         size = np.sqrt((out**2).sum(axis=1))
@@ -71,7 +71,9 @@ def find_excited(scene: Scene, hkl: NDArray[np.int64], F: Array, dmin_A: float) 
         photons[close] += (
             scene.weight[s] * wavelength**2 * profile * _unpolarized(direction, scene, s)
         )
-    constant = THOMSON_RADIUS_SQUARED_M2 * scene.fluence * cells / volume / len(chosen)
+    constant = (
+        THOMSON_RADIUS_SQUARED_M2 * scene.fluence * scene.blocks * cells / volume / len(chosen)
+    )
     photons *= constant * F**2
     best = int(photons.argmax())
     h, k, l = (int(index) for index in hkl[best])

@@ -9,7 +9,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.fact import Fact
 from tiledsim.scene import Scene
 from tiledsim.scene.build import experiment_factors, with_cell
-from tiledsim.scene.geometry import Geometry, detector_geometry
+from tiledsim.scene.geometry import Geometry, geometry_of
 from tiledsim.scene.lattice import Lattice, build_lattice
 from tiledsim.scene.resolution import detector_dmin_A
 from tiledsim.spots.strongest import find_excited
@@ -24,9 +24,10 @@ def factor_notes(experiment: Experiment, scene: Scene) -> list[str]:
     if experiment.structure_factors.file is None:
         return []
     experiment = with_cell(experiment)
-    quirks, beam = experiment.active_quirks, experiment.beam
-    geometry = detector_geometry(experiment.detector, beam, experiment.rotation.axis, quirks)
-    lattice = build_lattice(experiment.crystal, beam.central_wavelength_A, quirks)
+    geometry = geometry_of(experiment)
+    lattice = build_lattice(
+        experiment.crystal, experiment.beam.central_wavelength_A, experiment.active_quirks
+    )
     shortest = float(scene.wavelength.min())
     return list(experiment_factors(experiment, geometry, lattice, shortest).notes)
 

@@ -1,0 +1,158 @@
+"""Point spread functions: how light of one pixel reaches its neighbours.
+
+A kernel is kept as a sum of products of a column and a row: one for a Gaussian, a few for a smooth
+kernel, as many as it has rows for any other.  A pixel's sum has one order, whatever it is part of,
+so that the image does not depend on the tiles to the last bit.
+"""
+
+import math
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.errors import ExperimentError, InputFileError
+from tiledsim.kernels.cpu.jit import exact_jit, wide_vectors
+
+Array = NDArray[np.float64]
+
+FIBER_CORE: Final = 0.652383013252053
+"""g/FWHM of the fibre taper: half the maximum of g/2π·(g² + r²)^(−3/2) is at r = FWHM/2."""
+LARGEST_RADIUS: Final = 512
+_BLOCK: Final = 256
+_NEGLIGIBLE: Final = 1e-14
+"""Of a kernel's largest element: what a sum of products may leave out."""
+
+
+def gaussian_kernel(fwhm: float, radius: int) -> Array:
+    """Integrate a Gaussian over pixels [2r+1, 2r+1].
+
+    The density is (ln 16/π)/w²·exp(−ln 16·r²/w²), ``fwhm`` w in pixels.
+    """
+    edges = [math.erf(math.sqrt(math.log(16.0)) * (k - 0.5) / fwhm) for k in _edges(radius)]
+    across = 0.5 * np.diff(edges)
+    return np.outer(across, across)
+
+
+def fiber_kernel(fwhm: float, radius: int) -> Array:
+    """Integrate the point spread of a fibre taper over pixels [2r+1, 2r+1].
+
+    The density is g/2π·(g² + r²)^(−3/2) with g = 0.652383·w, ``fwhm`` w in pixels
+    (Holton, Nielsen & Frankel, J. Synchrotron Rad. 19, 1006 (2012)).
+    """
+    g = FIBER_CORE * fwhm
+    edges = np.array(_edges(radius)) - 0.5
+    x, y = edges[:, None], edges[None, :]
+    corner = np.arctan(x * y / (g * np.sqrt(g * g + x * x + y * y))) / (2.0 * np.pi)
+    return np.asarray(corner[1:, 1:] - corner[1:, :-1] - corner[:-1, 1:] + corner[:-1, :-1])
+
+
+def _edges(radius: int) -> range:
+    return range(-radius, radius + 2)
+
+
+def radius_of_tail(kind: str, fwhm: float, tail: float) -> int:
+    """Return the radius [pixels] outside which a point spread has at most ``tail`` of its light."""
+    if kind == "gaussian":
+        return max(1, math.ceil(fwhm * math.sqrt(-math.log(tail) / math.log(16.0))))
+    return max(1, math.ceil(FIBER_CORE * fwhm * math.sqrt(1.0 / (tail * tail) - 1.0)))
+
+
+def read_kernel(path: Path) -> Array:
+    """Read a kernel from a .npy or a text file: odd numbers of rows and columns, none negative.
+
+    Element [i, j] is the share of light that goes i − middle pixels along the slow and j − middle
+    along the fast axis.  Raises InputFileError for anything else.
+    """
+    try:
+        if path.suffix == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            values = np.loadtxt(path, ndmin=2)
+        kernel = np.asarray(values, dtype=np.float64)
+    except (OSError, ValueError, TypeError) as error:
+        said = (str(error).strip().splitlines() or ["?"])[0]
+        raise InputFileError(f"{path}: cannot be read as a point spread: {said}") from None
+    if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):
+        raise InputFileError(
+            f"{path}: a point spread has odd numbers of rows and columns, this one is "
+            f"{' x '.join(map(str, kernel.shape)) or 'a single number'}"
+        )
+    if not np.isfinite(kernel).all() or (kernel < 0.0).any() or not kernel.sum() > 0.0:
+        raise InputFileError(f"{path}: a point spread holds finite numbers of at least 0, not all 0")
+    radius = max(kernel.shape) // 2
+    square = np.zeros((2 * radius + 1, 2 * radius + 1))
+    down, across = (radius - side // 2 for side in kernel.shape)
+    square[down : down + kernel.shape[0], across : across + kernel.shape[1]] = kernel
+    return square
+
+
+def as_products(kernel: Array) -> Array:
+    """Write a kernel [2r+1, 2r+1] as Σ column ⊗ row: [terms, 2 (column, row), 2r+1], of sum 1.
+
+    By cross approximation with full pivots, in operations that every machine rounds alike.
+    """
+    rest = kernel / kernel.sum()
+    # The light of a pixel goes to its neighbours: a neighbour gathers it with the kernel turned.
+    rest = rest[::-1, ::-1].copy()
+    largest, terms = float(rest.max()), []
+    while len(terms) < len(kernel):
+        i, j = np.unravel_index(int(np.abs(rest).argmax()), rest.shape)
+        if abs(rest[i, j]) <= _NEGLIGIBLE * largest:
+            break
+        column, row = rest[:, j].copy(), rest[i, :] / rest[i, j]
+        terms.append(np.stack([column, row]))
+        rest -= np.outer(column, row)
+    products = np.stack(terms)
+    products[:, 0] /= math.fsum(math.fsum(c) * math.fsum(r) for c, r in products)
+    return products
+
+
+def check_radius(radius: int, slow: int, fast: int) -> None:
+    """Raise ExperimentError for a point spread that is wider than the panel."""
+    if radius > LARGEST_RADIUS or 2 * radius + 1 > min(slow, fast):
+        raise ExperimentError(
+            f"the point spread is {2 * radius + 1} pixels wide, the panel {slow} x {fast} pixels "
+            f"(slow x fast; {2 * LARGEST_RADIUS + 1} at most); give a smaller psf_radius_px or a "
+            "larger psf_tail"
+        )
+
+
+@exact_jit
+def spread_rows(light: Array, products: Array, out: Array) -> None:
+    """Gather the light of the neighbours: out [rows, cols] of light [rows + 2r, cols + 2r]."""
+    wide_vectors()
+    rows, cols = out.shape
+    taps = products.shape[2]
+    whole = taps - taps % 4
+    part, line = np.empty(_BLOCK + taps - 1), np.empty(_BLOCK)
+    for col in range(0, cols, _BLOCK):
+        width = min(_BLOCK, cols - col)
+        for row in range(rows):
+            line[:] = 0.0
+            for term in range(products.shape[0]):
+                part[:] = 0.0
+                for i in range(0, whole, 4):  # four at once: the sum stays in registers
+                    w0, w1 = products[term, 0, i], products[term, 0, i + 1]
+                    w2, w3 = products[term, 0, i + 2], products[term, 0, i + 3]
+                    for j in range(width + taps - 1):
+                        x = part[j] + w0 * light[row + i, col + j]
+                        x += w1 * light[row + i + 1, col + j]
+                        x += w2 * light[row + i + 2, col + j]
+                        part[j] = x + w3 * light[row + i + 3, col + j]
+                for i in range(whole, taps):
+                    w0 = products[term, 0, i]
+                    for j in range(width + taps - 1):
+                        part[j] += w0 * light[row + i, col + j]
+                for i in range(0, whole, 4):
+                    w0, w1 = products[term, 1, i], products[term, 1, i + 1]
+                    w2, w3 = products[term, 1, i + 2], products[term, 1, i + 3]
+                    for j in range(width):
+                        x = line[j] + w0 * part[i + j] + w1 * part[i + j + 1]
+                        line[j] = x + w2 * part[i + j + 2] + w3 * part[i + j + 3]
+                for i in range(whole, taps):
+                    w0 = products[term, 1, i]
+                    for j in range(width):
+                        line[j] += w0 * part[i + j]
+            out[row, col : col + width] = line[:width]

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from tiledsim.detector_model.deviates import FLICKER, normal
 from tiledsim.detector_model.model import GAP, GOOD, CountModel, reach
-from tiledsim.detector_model.point_spread import spread_rows
-from tiledsim.detector_model.rows import detect_rows, digitise_rows
+from tiledsim.detector_model.rows import detect_rows, digitise_rows, spread_rows
 from tiledsim.tile import Tile
 
 BAND_ROWS = 128
@@ -138,7 +137,7 @@ class _Band:
         return self._light[: end - top]
 
     def _draw(self, start: int, stop: int, at: int) -> None:
-        """Draw rows of the panel, from ``start`` to ``stop``, into the buffer from row ``at`` on."""
+        """Draw rows ``start`` to ``stop`` of the panel into the buffer, from row ``at`` on."""
         known, radius = self._known, self._radius
         left = known.fast_start - (self._tile.fast_start - radius)
         inside = slice(max(start, known.slow_start), min(stop, known.slow_stop))

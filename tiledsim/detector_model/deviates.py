@@ -1,13 +1,13 @@
 """Random deviates that depend on a counter alone, compiled for the CPU.
 
-Philox 4×32-10 (Salmon et al., SC11, 2011) turns a key and a counter into four words of 32 bits.  The
+Philox 4×32-10 (Salmon et al., SC11, 2011) turns a key and a counter into four words of 32 bits. The
 key is (seed, shot), the counter (pixel low, pixel high, draw, stream); so a pixel's deviates do not
 depend on which other pixels were drawn, where, or in which order.  Products and sums are not fused
-here: :mod:`tiledsim.detector_model.reference` and counts.cu have the same bits.
+here: :mod:`tiledsim.reference.deviates` and counts.cu have the same bits.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,28 +15,31 @@ from numpy.typing import NDArray
 from tiledsim.detector_model import numbers
 from tiledsim.kernels.cpu.jit import exact_jit as exact
 
+Word = np.uint64
+Array = NDArray[np.float64]
+
 POISSON, READOUT, FLICKER, CALIBRATION = range(4)
 """Streams: what a deviate is for."""
 LANES = 64
 """Pixels whose first random words are computed together."""
 
-_EXP_HALVES = np.array(numbers.EXP_HALVES)
-_EXP = np.array(numbers.EXP)
-_LN_SERIES = np.array(numbers.LN_SERIES)
-_SMALL_STIRLING = np.array(numbers.SMALL_STIRLING)
+_EXP_HALVES: Array = np.array(numbers.EXP_HALVES)
+_EXP: Array = np.array(numbers.EXP)
+_LN_SERIES: Array = np.array(numbers.LN_SERIES)
+_SMALL_STIRLING: Array = np.array(numbers.SMALL_STIRLING)
 _S0, _S1, _S2, _S3, _S4 = numbers.STIRLING_SERIES
-_MIDDLE = np.array(numbers.QUANTILE_MIDDLE)
-_TAIL = np.array(numbers.QUANTILE_TAIL)
-_FAR = np.array(numbers.QUANTILE_FAR)
+_MIDDLE: Array = np.array(numbers.QUANTILE_MIDDLE)
+_TAIL: Array = np.array(numbers.QUANTILE_TAIL)
+_FAR: Array = np.array(numbers.QUANTILE_FAR)
 _LN2_HIGH, _LN2_LOW, _SQRT_HALF = numbers.LN2_HIGH, numbers.LN2_LOW, numbers.SQRT_HALF
 _HALF_LN_TWO_PI, _TINY = numbers.HALF_LN_TWO_PI, 1.0 / 2.0**53
 _INVERSION_BELOW = numbers.INVERSION_BELOW
-_RECIPROCALS = 1.0 / np.arange(1.0, 129.0)
+_RECIPROCALS: Array = 1.0 / np.arange(1.0, 129.0)
 _NEGLIGIBLE = numbers.NEGLIGIBLE
 
 
 @exact
-def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[Word, Word, Word, Word]:
     """Return the four words of a counter under a key; all are words of 32 bits."""
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     x0, x1, x2, x3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
@@ -49,7 +52,7 @@ def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, i
 
 
 @exact
-def _joined(high: int, low: int) -> float:
+def _joined(high: Word, low: Word) -> float:
     """Make a number strictly between 0 and 1 of 53 bits of two words."""
     upper = np.float64(np.int64(high >> np.uint64(5)))
     return (upper * 67108864.0 + np.float64(np.int64(low >> np.uint64(6))) + 0.5) * _TINY
@@ -70,7 +73,7 @@ def exp_minus(x: float) -> float:
     total = _EXP[13]
     for k in range(12, -1, -1):
         total = total * t + _EXP[k]
-    return _EXP_HALVES[whole] * total
+    return float(_EXP_HALVES[whole] * total)
 
 
 @exact
@@ -84,16 +87,16 @@ def ln(x: float) -> float:
     total = _LN_SERIES[11]
     for k in range(10, -1, -1):
         total = total * z + _LN_SERIES[k]
-    return e * _LN2_HIGH + (2.0 * s * total + e * _LN2_LOW)
+    return float(e * _LN2_HIGH + (2.0 * s * total + e * _LN2_LOW))
 
 
 @exact
-def _ratio(table: Any, x: float) -> float:
+def _ratio(table: Array, x: float) -> float:
     above, below = table[0, 7], table[1, 7]
     for k in range(6, -1, -1):
         above = above * x + table[0, k]
         below = below * x + table[1, k]
-    return above / below
+    return float(above / below)
 
 
 @exact
@@ -117,7 +120,7 @@ def quantile(u: float) -> float:
 def _stirling_error(n: float) -> float:
     """ln n! − ln(sqrt(2πn)·(n/e)^n) for n ≥ 1."""
     if n < 16.0:
-        return _SMALL_STIRLING[int(n)]
+        return float(_SMALL_STIRLING[int(n)])
     r = 1.0 / n
     z = r * r
     return (_S0 - (_S1 - (_S2 - (_S3 - _S4 * z) * z) * z) * z) * r
@@ -137,7 +140,7 @@ def _deviance(k: float, mean: float) -> float:
         power *= v2
         longer = total + power * _RECIPROCALS[j]
         if longer == total:
-            return longer
+            return float(longer)
         total = longer
         j += 2
 
@@ -219,7 +222,7 @@ def room_for_words() -> Words:
 
 @exact
 def fill_uniforms(
-    words: Words, pixel: int, stream: int, seed: int, shot: int, u: Any, v: Any
+    words: Words, pixel: int, stream: int, seed: int, shot: int, u: Array, v: Array
 ) -> None:
     """Fill u, v [LANES] with the first uniforms of pixels in a row, by vector instructions."""
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)

@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError, InputFileError
-from tiledsim.kernels.cpu.jit import exact_jit, wide_vectors
 
 Array = NDArray[np.float64]
 
 FIBER_CORE: Final = 0.652383013252053
 """g/FWHM of the fibre taper: half the maximum of g/2π·(g² + r²)^(−3/2) is at r = FWHM/2."""
 LARGEST_RADIUS: Final = 512
-_BLOCK: Final = 256
 _NEGLIGIBLE: Final = 1e-14
 """Of a kernel's largest element: what a sum of products may leave out."""
 
@@ -80,7 +78,9 @@ def read_kernel(path: Path) -> Array:
             f"{' x '.join(map(str, kernel.shape)) or 'a single number'}"
         )
     if not np.isfinite(kernel).all() or (kernel < 0.0).any() or not kernel.sum() > 0.0:
-        raise InputFileError(f"{path}: a point spread holds finite numbers of at least 0, not all 0")
+        raise InputFileError(
+            f"{path}: a point spread holds finite numbers of at least 0, not all 0"
+        )
     radius = max(kernel.shape) // 2
     square = np.zeros((2 * radius + 1, 2 * radius + 1))
     down, across = (radius - side // 2 for side in kernel.shape)
@@ -96,7 +96,8 @@ def as_products(kernel: Array) -> Array:
     rest = kernel / kernel.sum()
     # The light of a pixel goes to its neighbours: a neighbour gathers it with the kernel turned.
     rest = rest[::-1, ::-1].copy()
-    largest, terms = float(rest.max()), []
+    largest = float(rest.max())
+    terms: list[Array] = []
     while len(terms) < len(kernel):
         i, j = np.unravel_index(int(np.abs(rest).argmax()), rest.shape)
         if abs(rest[i, j]) <= _NEGLIGIBLE * largest:
@@ -117,42 +118,3 @@ def check_radius(radius: int, slow: int, fast: int) -> None:
             f"(slow x fast; {2 * LARGEST_RADIUS + 1} at most); give a smaller psf_radius_px or a "
             "larger psf_tail"
         )
-
-
-@exact_jit
-def spread_rows(light: Array, products: Array, out: Array) -> None:
-    """Gather the light of the neighbours: out [rows, cols] of light [rows + 2r, cols + 2r]."""
-    wide_vectors()
-    rows, cols = out.shape
-    taps = products.shape[2]
-    whole = taps - taps % 4
-    part, line = np.empty(_BLOCK + taps - 1), np.empty(_BLOCK)
-    for col in range(0, cols, _BLOCK):
-        width = min(_BLOCK, cols - col)
-        for row in range(rows):
-            line[:] = 0.0
-            for term in range(products.shape[0]):
-                part[:] = 0.0
-                for i in range(0, whole, 4):  # four at once: the sum stays in registers
-                    w0, w1 = products[term, 0, i], products[term, 0, i + 1]
-                    w2, w3 = products[term, 0, i + 2], products[term, 0, i + 3]
-                    for j in range(width + taps - 1):
-                        x = part[j] + w0 * light[row + i, col + j]
-                        x += w1 * light[row + i + 1, col + j]
-                        x += w2 * light[row + i + 2, col + j]
-                        part[j] = x + w3 * light[row + i + 3, col + j]
-                for i in range(whole, taps):
-                    w0 = products[term, 0, i]
-                    for j in range(width + taps - 1):
-                        part[j] += w0 * light[row + i, col + j]
-                for i in range(0, whole, 4):
-                    w0, w1 = products[term, 1, i], products[term, 1, i + 1]
-                    w2, w3 = products[term, 1, i + 2], products[term, 1, i + 3]
-                    for j in range(width):
-                        x = line[j] + w0 * part[i + j] + w1 * part[i + j + 1]
-                        line[j] = x + w2 * part[i + j + 2] + w3 * part[i + j + 3]
-                for i in range(whole, taps):
-                    w0 = products[term, 1, i]
-                    for j in range(width):
-                        line[j] += w0 * part[i + j]
-            out[row, col : col + width] = line[:width]

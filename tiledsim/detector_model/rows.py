@@ -1,4 +1,4 @@
-"""Rows of photons to rows of counts, compiled for the CPU: everything but the point spread."""
+"""Rows of photons to rows of counts, compiled for the CPU: detected, spread, read out."""
 
 import math
 
@@ -16,9 +16,12 @@ from tiledsim.detector_model.deviates import (
     room_for_words,
 )
 from tiledsim.detector_model.model import DEAD, GAP, GOOD, HOT
-from tiledsim.kernels.cpu.jit import exact_jit
+from tiledsim.kernels.cpu.jit import exact_jit, wide_vectors
 
 Array = NDArray[np.float64]
+
+_BLOCK = 256
+"""Columns that are spread together, so that they stay in the processor's caches."""
 
 
 @exact_jit
@@ -97,3 +100,42 @@ def digitise_rows(
                     x = top
                 detected[row, col + j] = x
     return overloads
+
+
+@exact_jit
+def spread_rows(light: Array, products: Array, out: Array) -> None:
+    """Gather the light of the neighbours: out [rows, cols] of light [rows + 2r, cols + 2r]."""
+    wide_vectors()
+    rows, cols = out.shape
+    taps = products.shape[2]
+    whole = taps - taps % 4
+    part, line = np.empty(_BLOCK + taps - 1), np.empty(_BLOCK)
+    for col in range(0, cols, _BLOCK):
+        width = min(_BLOCK, cols - col)
+        for row in range(rows):
+            line[:] = 0.0
+            for term in range(products.shape[0]):
+                part[:] = 0.0
+                for i in range(0, whole, 4):  # four at once: the sum stays in registers
+                    w0, w1 = products[term, 0, i], products[term, 0, i + 1]
+                    w2, w3 = products[term, 0, i + 2], products[term, 0, i + 3]
+                    for j in range(width + taps - 1):
+                        x = part[j] + w0 * light[row + i, col + j]
+                        x += w1 * light[row + i + 1, col + j]
+                        x += w2 * light[row + i + 2, col + j]
+                        part[j] = x + w3 * light[row + i + 3, col + j]
+                for i in range(whole, taps):
+                    w0 = products[term, 0, i]
+                    for j in range(width + taps - 1):
+                        part[j] += w0 * light[row + i, col + j]
+                for i in range(0, whole, 4):
+                    w0, w1 = products[term, 1, i], products[term, 1, i + 1]
+                    w2, w3 = products[term, 1, i + 2], products[term, 1, i + 3]
+                    for j in range(width):
+                        x = line[j] + w0 * part[i + j] + w1 * part[i + j + 1]
+                        line[j] = x + w2 * part[i + j + 2] + w3 * part[i + j + 3]
+                for i in range(whole, taps):
+                    w0 = products[term, 1, i]
+                    for j in range(width):
+                        line[j] += w0 * part[i + j]
+            out[row, col : col + width] = line[:width]

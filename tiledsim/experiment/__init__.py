@@ -15,6 +15,8 @@ from tiledsim.experiment.detector import Panel as Panel
 from tiledsim.experiment.detector import Sensor as Sensor
 from tiledsim.experiment.experiment import Experiment as Experiment
 from tiledsim.experiment.experiment import load as load
+from tiledsim.experiment.noise import Noise as Noise
+from tiledsim.experiment.noise import PointSpread as PointSpread
 from tiledsim.experiment.part import Part as Part
 from tiledsim.experiment.rotation import Rotation as Rotation
 from tiledsim.experiment.sampling import Sampling as Sampling
@@ -28,8 +30,10 @@ __all__ = [
     "Detector",
     "Experiment",
     "Mosaic",
+    "Noise",
     "Panel",
     "Part",
+    "PointSpread",
     "Rotation",
     "Sampling",
     "Sensor",

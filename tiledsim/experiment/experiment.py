@@ -10,6 +10,7 @@ from tiledsim.experiment.background import Background
 from tiledsim.experiment.beam import Beam
 from tiledsim.experiment.crystal import Crystal
 from tiledsim.experiment.detector import Detector
+from tiledsim.experiment.noise import Noise
 from tiledsim.experiment.part import Part
 from tiledsim.experiment.rotation import Rotation
 from tiledsim.experiment.sampling import Sampling
@@ -35,6 +36,7 @@ class Experiment(Part):
     rotation: Rotation = Rotation()
     sampling: Sampling = Sampling()
     background: Background = Background()
+    noise: Noise | None = None
     shots: Shots = Shots()
     run: dict[str, Preset | list[Preset] | dict[str, Preset | list[Preset]]] = Field(
         default_factory=dict

@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.errors import ExperimentError, InputFileError
+from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Detector, Experiment, Sampling, Sensor, Shots
 from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
@@ -22,6 +21,8 @@ from tiledsim.scene.lattice import (
     phi_angles,
     size_in_cells,
 )
+from tiledsim.scene.noise import build_noise
+from tiledsim.scene.pixel_files import read_pixels
 from tiledsim.scene.random import uniform_rotations
 from tiledsim.scene.real_crystal import (
     anisotropic_domains,
@@ -60,6 +61,7 @@ def build_scene(experiment: Experiment) -> Scene:
     factors = experiment_factors(experiment, geometry, lattice, float(sources.wavelength.min()))
     cells, reciprocal = shot_cells(experiment.shots, lattice)
     sensor = sensor_layers(detector.sensor, experiment.sampling, quirks)
+    noise = build_noise(experiment.noise, detector)
     fast, slow = detector.size_px
     thick, polar, omega = (
         correction(flag, quirks)
@@ -123,6 +125,9 @@ def build_scene(experiment: Experiment) -> Scene:
         omega_correction=omega,
         roi=detector.roi or (0, fast - 1, 0, slow - 1),
         mask=load_mask(detector, linear=experiment.mode == "c-parity"),
+        noise=noise.model,
+        pixel_state=noise.state,
+        spread=noise.spread,
     )
     if scene.first_rotations is not None:
         scene = replace(scene, first_evaluation=find_first_evaluations(scene))
@@ -296,36 +301,10 @@ def load_mask(detector: Detector, *, linear: bool = False) -> NDArray[np.bool_] 
         return None
     path = detector.mask_file
     fast, slow = detector.size_px
-    values: NDArray[np.generic]
-    values = _read_npy(path) if path.suffix == ".npy" else _read_smv(path)
-    if linear and path.suffix != ".npy" and values.size > fast * slow:
-        values = values.ravel()[: fast * slow].reshape(slow, fast)
-    allowed = [(slow, fast), (max(1, len(detector.panels)), slow, fast)]
-    if values.shape not in allowed:
-        raise InputFileError(
-            f"{path}: the mask is {' x '.join(str(n) for n in values.shape)} pixels, "
-            f"the detector is {slow} x {fast} (slow x fast)"
-        )
-    # NaN is not 0, and no number that a pixel could be kept for either.
-    mask = np.asarray((values != np.zeros((), values.dtype)) & ~np.isnan(values), dtype=np.bool_)
+    panels = max(1, len(detector.panels))
+    mask = read_pixels(path, "the mask", panels, slow, fast, linear=linear)
     if not mask.any():
         raise ExperimentError(
             f"{path}: the mask leaves no pixel to render; pixels that are 0 or NaN are masked"
         )
     return mask
-
-
-def _read_npy(path: Path) -> NDArray[np.generic]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputFileError(f"{path}: cannot be read as a mask: {error}") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
-        raise InputFileError(f"{path}: a mask holds numbers or booleans")
-    return values
-
-
-def _read_smv(path: Path) -> NDArray[np.generic]:
-    from tiledsim.image_files.smv import read_smv
-
-    return read_smv(path).image

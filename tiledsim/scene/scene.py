@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import InputFileError
 from tiledsim.tile import Tile
 from tiledsim.units import AVOGADRO, THOMSON_RADIUS_SQUARED_M2
@@ -135,6 +136,13 @@ class Scene:
     mask: NDArray[np.bool_] | None
     """True where a pixel is rendered: [slow, fast], or [P, slow, fast]."""
 
+    noise: CountModel | None = None
+    """What makes counts of photons; None: photons are what is kept."""
+    pixel_state: NDArray[np.uint8] | None = None
+    """GOOD, GAP, DEAD or HOT: [slow, fast], or [P, slow, fast]; None: all are good."""
+    spread: Array | None = None
+    """The point spread as a sum of products [terms, 2, 2r+1]."""
+
     def __post_init__(self) -> None:
         for _, value in self._arrays():
             value.setflags(write=False)
@@ -178,6 +186,16 @@ class Scene:
         shots, panels, slow, fast = self.shape
         whole = (Tile(0, panel, 0, slow, 0, fast) for panel in range(panels))
         return shots * sum(self.count_rendered(tile) for tile in whole)
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a tile whose photons its counts depend on."""
+        return 0 if self.spread is None else self.spread.shape[2] // 2
+
+    @property
+    def stored_dtype(self) -> str:
+        """Type of the pixels that are kept."""
+        return "float32" if self.noise is None else self.noise.dtype
 
     # -- which pixels are rendered --------------------------------------------------------------
 
@@ -324,6 +342,8 @@ class Scene:
                 values[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
             for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi"):
                 values[name] = tuple(values[name])
+            if values["noise"] is not None:
+                values["noise"] = CountModel(*values["noise"])
             scene = cls(**values)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputFileError(f"{source}: the scene cannot be read: {error}") from None

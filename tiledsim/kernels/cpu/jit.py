@@ -58,8 +58,10 @@ def cache_folder() -> Path | None:
     that it calls in other files.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.parent.rglob("*.py")):
-        digest.update(source.read_bytes())
+    package = Path(__file__).parent.parent.parent
+    for room in ("kernels", "detector_model"):
+        for source in sorted((package / room).rglob("*.py")):
+            digest.update(source.read_bytes())
     base = _CONFIG.CACHE_DIR
     root = Path(base) if base else user_cache_path("tiledsim") / "numba"
     folder = root / f"tiledsim-{digest.hexdigest()[:16]}"

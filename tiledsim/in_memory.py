@@ -1,18 +1,21 @@
 """Render an experiment in this process, into memory."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.detector_model.stage import start_tile
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
 from tiledsim.scene.build import build_scene
 from tiledsim.tile import Tile
 
 
-def simulate(
-    experiment: Experiment, backend: str = "auto", dtype: str = "float64"
-) -> NDArray[np.float64]:
-    """Render all images [shot, panel, slow, fast] in photons per pixel.
+def simulate(experiment: Experiment, backend: str = "auto", dtype: str = "float64") -> NDArray[Any]:
+    """Render all images [shot, panel, slow, fast] in photons per pixel, float64.
+
+    With a noise section they are counts, in the type of integers that it stores.
 
     Nothing is written and no worker is started; for detectors that do not fit into memory see
     :func:`tiledsim.scheduler.run`.  Raises ExperimentError for an experiment that cannot be
@@ -21,8 +24,12 @@ def simulate(
     scene = build_scene(experiment)
     renderer = get_backend(backend, dtype)
     shots, panels, slow, fast = scene.shape
-    images = np.empty(scene.shape)
+    images = np.empty(scene.shape, dtype=np.float64 if scene.noise is None else scene.noise.dtype)
     for shot in range(shots):
         for panel in range(panels):
-            images[shot, panel] = renderer.render(scene, Tile(shot, panel, 0, slow, 0, fast))
+            tile = Tile(shot, panel, 0, slow, 0, fast)
+            if scene.noise is None:
+                images[shot, panel] = renderer.render(scene, tile)
+            else:
+                images[shot, panel] = start_tile(renderer, scene, tile).result().pixels
     return images

@@ -6,7 +6,7 @@ Rows are reduced by whoever has the pixels, a GPU for its own; adding rows up is
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def _rows_inside(tile: Tile, roi: Roi) -> slice:
     return slice(first, max(min(roi[3] + 1 - tile.slow_start, tile.rows), first))
 
 
-def reduce_rows(pixels: NDArray[np.float32], first: int, stop: int) -> NDArray[np.void]:
+def reduce_rows(pixels: NDArray[Any], first: int, stop: int) -> NDArray[np.void]:
     """Reduce each row of pixels [rows, cols] over columns ``first`` to ``stop``: ROW [rows]."""
     inside = pixels[:, first:stop].astype(np.float64)
     rows = np.zeros(len(inside), dtype=ROW)

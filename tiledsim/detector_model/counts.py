@@ -27,6 +27,8 @@ class Counted:
     """[rows, cols] of the model's type."""
     overloads: int
     """Pixels that were cut to the largest value."""
+    gaps: NDArray[np.bool_] | None
+    """Which pixels [rows, cols] hold no counts; None where all do."""
 
 
 def flicker_factor(model: CountModel, shot: int) -> float:
@@ -88,7 +90,8 @@ def count_photons(
             model.readout, float(model.top), float(model.gap), float(model.dead),
         )  # fmt: skip
         out[start:stop] = values
-    return Counted(out, overloads)
+    gaps = states == GAP
+    return Counted(out, overloads, gaps if gaps.any() else None)
 
 
 def _pixel(panel: int, row: int, col: int, slow: int, fast: int) -> int:

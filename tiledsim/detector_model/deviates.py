@@ -35,7 +35,7 @@ _LN2_HIGH, _LN2_LOW, _SQRT_HALF = numbers.LN2_HIGH, numbers.LN2_LOW, numbers.SQR
 _HALF_LN_TWO_PI, _TINY = numbers.HALF_LN_TWO_PI, 1.0 / 2.0**53
 _INVERSION_BELOW = numbers.INVERSION_BELOW
 _RECIPROCALS: Array = 1.0 / np.arange(1.0, 129.0)
-_NEGLIGIBLE = numbers.NEGLIGIBLE
+_NEGLIGIBLE, _LARGEST_MEAN = numbers.NEGLIGIBLE, numbers.LARGEST_MEAN
 
 
 @exact
@@ -192,6 +192,8 @@ def poisson_from(mean: float, u: float, v: float, pixel: int, seed: int, shot: i
         return 0.0
     if mean < _INVERSION_BELOW:
         return _inverted(mean, u)
+    if mean >= _LARGEST_MEAN:
+        return mean
     return _rejected(mean, u, v, pixel, seed, shot)
 
 

@@ -70,3 +70,5 @@ INVERSION_BELOW: Final = 10.0
 Rejection: Hörmann, Insurance: Mathematics and Economics 12, 39 (1993), algorithm PTRS."""
 NEGLIGIBLE: Final = 1e-17
 """Probability at which an inversion ends; what is left is below the spacing of the uniforms."""
+LARGEST_MEAN: Final = 1e15
+"""Mean [photons] from which on it stands for its deviate, which no detector would hold."""

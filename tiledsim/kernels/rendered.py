@@ -16,8 +16,8 @@ from tiledsim.tile import Tile
 class Rendered:
     """A tile as it is stored."""
 
-    pixels: NDArray[np.float32]
-    """Photons [rows, cols]; 0 where nothing is rendered."""
+    pixels: NDArray[Any]
+    """Photons [rows, cols] in float32, 0 where nothing is rendered; or whole numbers of counts."""
     rows: NDArray[np.void]
     """Statistics of every row, :data:`tiledsim.pixel_statistics.ROW` [rows]."""
     seconds: float

@@ -22,6 +22,7 @@ from tiledsim.cli import (
     export,
     nanobragg,
     nanobragg_kin,
+    noise,
     plan,
     run,
     summary,
@@ -44,8 +45,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for module in (
-    run, watch, nanobragg, nanobragg_kin, plan, summary, verify, describe, convert, export, trace,
-    compare, doctor,
+    run, noise, watch, nanobragg, nanobragg_kin, plan, summary, verify, describe, convert, export,
+    trace, compare, doctor,
 ):  # fmt: skip
     module.register(app)
 

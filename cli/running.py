@@ -62,14 +62,28 @@ def execute(
     experiment: "Experiment", scene: "Scene", store: Path | str, options: "RunOptions", *,
     quiet: bool,
 ) -> "Summary":  # fmt: skip
-    """Run with progress; the caller prints the summary.
+    """Run with progress, as :func:`with_progress` does; the caller prints the summary."""
+    from tiledsim.scheduler import run
+
+    def work(options: "RunOptions", callbacks: list[Callable[[Any], None]]) -> "Summary":
+        return run(
+            experiment, store, options, scene=scene, callbacks=callbacks, command=command_line()
+        )
+
+    return with_progress(work, options, quiet=quiet)
+
+
+def with_progress(
+    work: Callable[["RunOptions", list[Callable[[Any], None]]], "Summary"], options: "RunOptions",
+    *, quiet: bool,
+) -> "Summary":  # fmt: skip
+    """Do what takes options and callbacks of a run, and show how it goes.
 
     Raises RunStoppedError, with what is done, on Ctrl-C, SIGTERM and at the end of the time limit,
     which counts from the start of the command.
     """
     from tiledsim.cli.progress import Progress
     from tiledsim.cli.stopping import minutes_left, stopping
-    from tiledsim.scheduler import run
     from tiledsim.scheduler.session.time_limit import OVERTIME
 
     progress = None if quiet else Progress()
@@ -79,10 +93,7 @@ def execute(
         options = replace(options, time_limit_minutes=left)
     with stopping(options.time_limit_minutes) as stop:
         try:
-            return run(
-                experiment, store, options, scene=scene, callbacks=callbacks,
-                command=command_line(),
-            )  # fmt: skip
+            return work(options, callbacks)
         except KeyboardInterrupt as said:
             what = _last_words(said) or "stopped before any tile was begun"
             by = stop.by or signal.SIGINT

@@ -13,6 +13,7 @@ choose_cache_folder()  # zarr, which the modules below import, imports CuPy wher
 if TYPE_CHECKING:
     from tiledsim.scheduler.cluster.slurm import ClusterConfig as ClusterConfig
     from tiledsim.scheduler.launch import run as run
+    from tiledsim.scheduler.noise import add_noise as add_noise
     from tiledsim.scheduler.options import RunOptions as RunOptions
     from tiledsim.scheduler.options import Where as Where
     from tiledsim.scheduler.results.summary import Summary as Summary
@@ -26,12 +27,23 @@ _HOME = {
     "Summary": "tiledsim.scheduler.results.summary",
     "RunOptions": "tiledsim.scheduler.options",
     "Where": "tiledsim.scheduler.options",
+    "add_noise": "tiledsim.scheduler.noise",
     "lazy": "tiledsim.scheduler.store.views",
     "open": "tiledsim.scheduler.store.views",
     "run": "tiledsim.scheduler.launch",
 }
 
-__all__ = ["ClusterConfig", "Plan", "RunOptions", "Summary", "Where", "lazy", "open", "run"]
+__all__ = [
+    "ClusterConfig",
+    "Plan",
+    "RunOptions",
+    "Summary",
+    "Where",
+    "add_noise",
+    "lazy",
+    "open",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

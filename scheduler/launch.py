@@ -47,7 +47,8 @@ from tiledsim.scheduler.store.lease import Lease
 def run(
     experiment: Experiment, location: str | Path, options: RunOptions | None = None, *,
     client: Any = None, callbacks: Iterable[Callback] = (), command: str = "",
-    scene: Scene | None = None, collaborators: Collaborators | None = None, **given: Any,
+    scene: Scene | None = None, photons: str = "", collaborators: Collaborators | None = None,
+    **given: Any,
 ) -> Summary:  # fmt: skip
     """Render all images of an experiment into a Zarr store and return the summary.
 
@@ -68,6 +69,8 @@ def run(
         Recorded in the store; the command line of this process by default.
     scene
         What ``build_scene(experiment)`` has returned, if it is there already.
+    photons
+        A store whose photons are counted instead of rendering any (:func:`add_noise`).
     collaborators
         What stands in for parts of the run, in tests.
     **given
@@ -99,7 +102,7 @@ def run(
         raise TypeError(f"options is given, and {', '.join(given)} beside it; give one of both")
     return _Run(
         experiment, open_files(location), options, client, tuple(callbacks), command, scene,
-        collaborators or Collaborators(),
+        photons, collaborators or Collaborators(),
     ).run()  # fmt: skip
 
 
@@ -109,7 +112,7 @@ class _Run:
     def __init__(
         self, experiment: Experiment, files: Files, options: RunOptions, client: Any,
         callbacks: tuple[Callback, ...], command: str, scene: Scene | None,
-        collaborators: Collaborators,
+        photons: str, collaborators: Collaborators,
     ) -> None:  # fmt: skip
         limit = options.time_limit_minutes
         self._deadline = None if limit is None else Deadline(limit)
@@ -120,6 +123,7 @@ class _Run:
         self._callbacks = callbacks
         self._command = command
         self._scene = scene
+        self._photons = photons
         self._with = collaborators
 
     def run(self) -> Summary:
@@ -175,14 +179,18 @@ class _Run:
             if self._find_kept(name, scene) != kept:  # by another driver, before we had the lease
                 raise StoreError(f"{files.url} has changed at this moment; try again")
             if kept is None:
-                create_store(files, self._experiment, scene, layout, plan, options, self._command)
+                create_store(
+                    files, self._experiment, scene, layout, plan, options, self._command,
+                    photons=self._photons,
+                )  # fmt: skip
             elif options.repair:
                 repair(files, scene, layout)
             if devices:
                 record_devices(files, scene, options.dtype, devices)
             if "summary" in store.read_attributes(files):
                 return load_summary(files)
-            job = Job(files.url, scene.hash, layout, name, options.dtype, options.fsync)
+            job = Job(files.url, scene.hash, layout, name, options.dtype, options.fsync,
+                      self._photons)  # fmt: skip
             try:
                 run_session(
                     client, files, lease, job, plan, attempts=options.attempts,

@@ -29,6 +29,19 @@ class Tile:
         """Number of pixels."""
         return self.rows * self.cols
 
+    def within(self, other: "Tile") -> tuple[slice, slice]:
+        """Return where this tile's pixels are in an array of another tile's, cut to what is."""
+        return (
+            slice(
+                max(self.slow_start - other.slow_start, 0),
+                max(self.slow_stop - other.slow_start, 0),
+            ),
+            slice(
+                max(self.fast_start - other.fast_start, 0),
+                max(self.fast_stop - other.fast_start, 0),
+            ),
+        )
+
     def __str__(self) -> str:
         return (
             f"shot {self.shot} panel {self.panel} "

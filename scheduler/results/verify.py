@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tiledsim.detector_model.stage import start_tile
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.journal.damage import Damage, find_damage
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.journal.tile_record import checksum
+from tiledsim.scheduler.session.photons import photons_of
 from tiledsim.scheduler.session.stored_scene import check_scene
 from tiledsim.scheduler.session.task import renderer_of, scene_of
 from tiledsim.scheduler.store import image as store
@@ -77,13 +79,15 @@ def verify(location: str | Path, *, sample: int = 4, seed: int = 0) -> Verdict:
         check_scene(files, scene_hash)
         scene = scene_of(files.url, scene_hash)
         image = store.open_image(files)
-        renderer = renderer_of(backend, dtype)
+        unit = "photons" if layout.dtype == "float32" else "ADU"
+        photons = str(about.get("photons_of", ""))
+        source = photons_of(photons) if photons else renderer_of(backend, dtype)
         for index in chosen:
             tile = layout.tile_at(index)
-            again = renderer.render(scene, tile).astype(image.dtype)
+            again = start_tile(source, scene, tile).result().pixels
             if checksum(again) != records[index].crc32:
-                off = float(np.abs(again - store.read_tile(image, tile)).max())
-                reason = f"rendered again it differs, by up to {off:.3g} photons"
+                off = float(np.abs(again - store.read_tile(image, tile).astype(float)).max())
+                reason = f"rendered again it differs, by up to {off:.3g} {unit}"
                 damaged.append(Damage(index, tile, reason, repairable=False))
     return Verdict(
         tiles=layout.tiles,

@@ -19,7 +19,7 @@ from tiledsim.scheduler.store.layout import Layout
 
 def create_store(
     files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan,
-    options: RunOptions, command: str,
+    options: RunOptions, command: str, *, photons: str = "",
 ) -> None:  # fmt: skip
     """Make the store of a run, its scene beside the image; with the lease held.
 
@@ -36,14 +36,16 @@ def create_store(
         "dtype": plan.dtype,
         "backend": plan.backend,
         "layout": {"shape": layout.shape, "chunk": layout.chunk, "shard": layout.shard,
-                   "tile": layout.tile},
+                   "tile": layout.tile, "dtype": layout.dtype},
         "versions": versions(),
         "options": options.to_json(),
         "command": command or " ".join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
+    if photons:
+        attributes["photons_of"] = photons
     try:
-        store.create(files, layout, "float32", experiment.detector.pixel_mm)
+        store.create(files, layout, experiment.detector.pixel_mm)
         write_geometry(files, experiment, scene)
         save_scene(files, scene)
         store.publish(files, attributes)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from tiledsim.errors import ExperimentError, StoreError
@@ -15,6 +16,8 @@ SECONDS_PER_STEP = 8e-9
 """One core: what the estimate assumes; benchmarks/cpu.py measures it."""
 SECONDS_PER_PIXEL = 6e-8
 """Directions, corrections, statistics, compression and writing, a pixel."""
+SECONDS_PER_COUNT = 5e-8
+"""Noise, a pixel; benchmarks/noise.py measures it."""
 PROCESS_BYTES = 400 * 2**20
 """Python, NumPy, Numba, Dask and Zarr in one worker process."""
 
@@ -41,6 +44,10 @@ class Plan:
     """Estimate, without start-up; None for GPUs, whose speed is not known beforehand."""
     backend: str
     dtype: str
+    counts: str | None = None
+    """Type of the counts that are kept instead of photons."""
+    halo: int = 0
+    """Pixels around a tile that its point spread needs, and that are rendered with it."""
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the plan as pairs of words, for people."""
@@ -61,6 +68,9 @@ class Plan:
                 f"{where}, {self.backend} {self.dtype}",
             ),
         ]
+        if self.counts is not None:
+            around = f", {self.halo} pixels around each tile rendered too" if self.halo else ""
+            lines.insert(2, ("noise", f"counts as {self.counts}{around}"))
         if self.device_bytes:
             lines.insert(-1, ("GPU", f"{human_bytes(self.device_bytes)} of its memory"))
         if self.seconds is not None:
@@ -87,17 +97,21 @@ def human_seconds(seconds: float) -> str:
 
 
 def make_plan(
-    scene: Any, layout: Layout, *, workers: int, threads: int, backend: str, dtype: str,
-    itemsize: int = 4,
-) -> Plan:  # fmt: skip
+    scene: Any, layout: Layout, *, workers: int, threads: int, backend: str, dtype: str
+) -> Plan:
     """Work out the size of a run of a scene."""
+    itemsize = np.dtype(layout.dtype).itemsize
     shots, panels, slow, fast = scene.shape
     pixels = shots * panels * slow * fast
     steps = scene.rendered_pixels * scene.steps_per_pixel
-    tile_pixels = min(layout.tile[0], slow) * min(layout.tile[1], fast)
+    halo = scene.halo
+    tile_pixels = min(layout.tile[0] + 2 * halo, slow) * min(layout.tile[1] + 2 * halo, fast)
+    own_pixels = min(layout.tile[0], slow) * min(layout.tile[1], fast)
     # A tile in float64, as it is stored, its mask, and what statistics and compression copy of it.
     per_thread = tile_pixels * (8 + itemsize + 1 + 24)
-    cost = steps * SECONDS_PER_STEP + pixels * SECONDS_PER_PIXEL
+    cost = steps * (tile_pixels / own_pixels) * SECONDS_PER_STEP + pixels * SECONDS_PER_PIXEL
+    if scene.noise is not None:
+        cost += pixels * SECONDS_PER_COUNT
     cuda = backend == "cuda"
     return Plan(
         shape=scene.shape,
@@ -114,6 +128,8 @@ def make_plan(
         seconds=None if cuda else cost / max(workers * threads, 1),
         backend=backend,
         dtype=dtype,
+        counts=None if scene.noise is None else layout.dtype,
+        halo=halo,
     )
 
 

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from tiledsim import __version__
+from tiledsim.detector_model.stage import start_tile
 from tiledsim.errors import BackendError
 from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
 from tiledsim.pixel_statistics import combine_rows
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord, measure
+from tiledsim.scheduler.session.photons import photons_of
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout
@@ -50,6 +52,8 @@ class Job:
     dtype: str
     """Precision of the arithmetic."""
     fsync: bool
+    photons: str = ""
+    """A store whose photons are counted; without one they are rendered."""
     version: str = __version__
     """Of the driver.  Workers that join later were not asked for theirs."""
 
@@ -167,8 +171,11 @@ def _begin(
                 f"this worker has tiledsim {__version__}, the run {job.version}; install the same"
             )
         scene = scene_of(job.location, job.scene_hash)
+        if job.photons:
+            pending = start_tile(photons_of(job.photons), scene, tile)
+            return _Begun(index, attempt, tile, scene, pending, 0)
         renderer = renderer_of(job.backend, job.dtype)
-        pending = renderer.start(scene, tile)
+        pending = start_tile(renderer, scene, tile)
         return _Begun(index, attempt, tile, scene, pending, renderer.ahead)
     except Exception as error:
         return _failure(index, attempt, error)

@@ -37,6 +37,10 @@ class Sized(Protocol):
     def steps_per_pixel(self) -> int:
         """Evaluations that a pixel costs."""
 
+    @property
+    def stored_dtype(self) -> str:
+        """Type of the pixels that are kept."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -46,6 +50,8 @@ class Layout:
     chunk: tuple[int, int]
     shard: tuple[int, int]
     tile: tuple[int, int]
+    dtype: str = "float32"
+    """Type of the pixels: float32 photons, or integers."""
 
     @property
     def grid(self) -> tuple[int, int, int, int]:
@@ -72,6 +78,14 @@ class Layout:
             j * rows, min((j + 1) * rows, slow),
             i * cols, min((i + 1) * cols, fast),
         )  # fmt: skip
+
+    def tiles_of(self, part: Tile) -> Iterator[int]:
+        """Yield the numbers of the tiles that have pixels of a part of an image."""
+        _, panels, down, across = self.grid
+        rows, cols = self.tile
+        for j in range(part.slow_start // rows, -(-part.slow_stop // rows)):
+            for i in range(part.fast_start // cols, -(-part.fast_stop // cols)):
+                yield ((part.shot * panels + part.panel) * down + j) * across + i
 
     def places(self, indices: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """Return the fields of :meth:`tile_at` for many tiles at once, each [tiles]."""
@@ -131,7 +145,10 @@ def choose_layout(scene: Sized, tile: tuple[int, int] | None = None) -> Layout:
         raise ExperimentError(f"tile {rows} x {cols}: rows and columns must be at least 1")
     rows = -(-min(rows, slow) // shard_rows) * shard_rows
     cols = -(-min(cols, fast) // shard_cols) * shard_cols
-    return Layout(scene.shape, (chunk_rows, chunk_cols), (shard_rows, shard_cols), (rows, cols))
+    return Layout(
+        scene.shape, (chunk_rows, chunk_cols), (shard_rows, shard_cols), (rows, cols),
+        scene.stored_dtype,
+    )  # fmt: skip
 
 
 def usual_tile(scene: Sized, backend: str) -> tuple[int, int] | None:

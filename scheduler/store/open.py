@@ -1,7 +1,6 @@
 """How a store that is there is cut, checked against its own image before anything relies on it."""
 
-from dataclasses import astuple
-
+from tiledsim.detector_model.model import COUNT_DTYPES
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files
@@ -15,13 +14,16 @@ def layout_of(files: Files) -> Layout:
     """
     try:
         cut = store.read_attributes(files)["layout"]
-        layout = Layout(**{key: tuple(value) for key, value in cut.items()})
-        lengths = [len(value) for value in astuple(layout)]
-        numbers = [number for value in astuple(layout) for number in value]
+        dtype = str(cut.get("dtype", "float32"))
+        sizes = {key: tuple(value) for key, value in cut.items() if key != "dtype"}
+        layout = Layout(**sizes, dtype=dtype)
+        lengths = [len(value) for value in sizes.values()]
+        numbers = [number for value in sizes.values() for number in value]
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
     whole = all(type(number) is int and number > 0 for number in numbers)
-    if lengths != [4, 2, 2, 2] or not whole or not _is_nested(layout):
+    known = dtype in ("float32", *COUNT_DTYPES)
+    if sorted(lengths) != [2, 2, 2, 4] or not whole or not known or not _is_nested(layout):
         raise StoreError(
             f"{files.url}: its attributes are damaged: {str(cut)[:200]} is no layout of tiles"
         )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.detector_model.stage import start_tile
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name, get_backend
 from tiledsim.scene import Scene
@@ -25,8 +26,11 @@ def open(location: str | Path) -> Any:
     return xarray.open_zarr(files.zarr(), consolidated=False)
 
 
-def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[np.float64]:
-    return get_backend(backend, dtype).render(scene, tile)[None, None]
+def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[Any]:
+    renderer = get_backend(backend, dtype)
+    if scene.noise is None:
+        return renderer.render(scene, tile)[None, None]
+    return start_tile(renderer, scene, tile).result().pixels[None, None]
 
 
 def lazy(
@@ -45,11 +49,12 @@ def lazy(
     layout = choose_layout(scene, tile)
     render = delayed(_block, pure=True)
     shared = delayed(scene, pure=True, traverse=False, name=f"scene-{scene.hash}")
+    kept = np.float64 if scene.noise is None else np.dtype(scene.noise.dtype)
     blocks = []
     for index in range(layout.tiles):
         part = layout.tile_at(index)
         made = render(shared, name, dtype, part)
-        blocks.append(da.from_delayed(made, shape=(1, 1, part.rows, part.cols), dtype=np.float64))
+        blocks.append(da.from_delayed(made, shape=(1, 1, part.rows, part.cols), dtype=kept))
     grid = np.empty(len(blocks), dtype=object)
     grid[:] = blocks
     return da.block(grid.reshape(layout.grid).tolist())

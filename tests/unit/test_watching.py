@@ -37,7 +37,7 @@ def files(tmp_path: Path) -> CountingFiles:
     made = CountingFiles(tmp_path / "image.zarr")
     cut = {"shape": LAYOUT.shape, "chunk": LAYOUT.chunk, "shard": LAYOUT.shard,
            "tile": LAYOUT.tile}  # fmt: skip
-    store.create(made, LAYOUT, "float32", 0.1)
+    store.create(made, LAYOUT, 0.1)
     store.publish(made, {"layout": cut})
     return made
 

@@ -89,7 +89,9 @@ def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(
         raise OSError("gone")
 
     monkeypatch.setattr(worker, "image_of", gone)
-    monkeypatch.setattr(worker, "scene_of", lambda *_: SimpleNamespace(roi=(0, 8, 0, 8)))
+    monkeypatch.setattr(
+        worker, "scene_of", lambda *_: SimpleNamespace(roi=(0, 8, 0, 8), noise=None)
+    )
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
     job = Job("/x", "0" * 64, layout, "cuda", "float64", False)
     (failure,) = worker.render_tiles(job, [(0, 1)], lambda backend, dtype: Renderer())  # type: ignore[arg-type,return-value]

@@ -28,7 +28,7 @@ def test_a_store_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     layout = choose_layout(build_scene(make_experiment(size_px=(9, 9))))
     monkeypatch.setattr(zarr, "open_group", refuse)
     with pytest.raises(StoreError) as error:
-        store.create(open_files("memory:///x"), layout, "float32", 0.1)
+        store.create(open_files("memory:///x"), layout, 0.1)
     assert str(error.value) == f"memory:///x: {SAID}"
 
 

@@ -16,6 +16,7 @@ from tiledsim.kernels.cuda.source import (
     THREADS,
     Specialisation,
     finish_source,
+    occupancy,
     render_source,
     specialise,
 )
@@ -55,6 +56,15 @@ def specialisations() -> list[Specialisation]:
         for spectrum in (False, True):
             base = replace(own, shape=shape, spectrum=spectrum, weighted=spectrum)
             found |= {base, replace(base, mixed=True, pixels=2 if shape == "ROUND" else 4)}
+            for mixed, elements in ((False, 1), (True, 1), (False, 3)):
+                pixels, blocks = occupancy(
+                    shape, "DISPERSIVE", mixed=mixed, curved=False, spectrum=spectrum,
+                    several=False, water=False,
+                )  # fmt: skip
+                found.add(
+                    replace(base, factors="DISPERSIVE", elements=elements, mixed=mixed,
+                            pixels=pixels, blocks=blocks)
+                )  # fmt: skip
     return sorted(found, key=str)
 
 

@@ -58,8 +58,9 @@ def ask_for_backend(client: Any) -> str:
 def describe_devices(client: Any, backend: str, dtype: str) -> list[dict[str, str]]:
     """Return what GPUs the workers have, each kind once, with the number of workers that have it.
 
-    Raises BackendError if a worker, of this version, cannot use the backend that is meant; each
-    uses its GPU for the first time here.
+    Raises BackendError if a worker, of this version, cannot use the backend that is meant, or if
+    there are several models of GPUs and ``backend`` is not ``any``; each worker uses its GPU for
+    the first time here.
     """
     answers = client.run(_describe, backend, dtype, on_error="return")
     refusals = {worker: a for worker, a in answers.items() if isinstance(a, Exception)}
@@ -69,6 +70,12 @@ def describe_devices(client: Any, backend: str, dtype: str) -> list[dict[str, st
             f"{len(refusals)} of {len(answers)} worker(s), such as {worker}: {refusals[worker]}"
         )
     kinds = Counter(tuple(about.items()) for about in answers.values() if about)
+    models = sorted({dict(kind).get("device", "") for kind in kinds})
+    if len(models) > 1 and backend != "any":
+        raise BackendError(
+            f"the workers have different GPUs ({', '.join(models)}), and the last bits of a tile "
+            "depend on which renders it; use GPUs of one model, or give `backend=any`"
+        )
     return [dict(kind) | {"workers": str(count)} for kind, count in sorted(kinds.items())]
 
 

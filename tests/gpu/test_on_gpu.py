@@ -1,5 +1,6 @@
 """The CUDA backend on a real GPU: right, bounded, and the same bytes for any number of workers."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,18 @@ from tiledsim.scheduler import run
 from tiledsim.tile import Tile
 
 USABLE, WHY = cuda_status()
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not USABLE, reason=f"no CUDA device: {WHY}")]
+REQUIRED = os.environ.get("TILEDSIM_REQUIRE_GPU", "") not in ("", "0")
+"""On a machine with a card: nothing is skipped then, and what is missing fails."""
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not (USABLE or REQUIRED), reason=f"no CUDA device: {WHY}"),
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def card() -> None:
+    if not USABLE:
+        pytest.fail(f"TILEDSIM_REQUIRE_GPU is set and there is no CUDA device: {WHY}")
 
 
 @pytest.fixture(scope="module", params=["float64", "mixed"])

@@ -312,3 +312,16 @@ def test_what_workers_keep_hides_no_outcome() -> None:
             raise OSError("Timed out trying to connect")
 
     release_devices(Client(), "cuda", "float64")
+
+
+def test_models_of_gpus_are_not_mixed_unless_asked_for() -> None:
+    from tiledsim.scheduler.session.preflight import describe_devices
+
+    class Client:
+        def run(self, *_: object, **__: object) -> dict[str, dict[str, str]]:
+            return {"a": {"device": "H100"}, "b": {"device": "A100"}, "c": {"device": "H100"}}
+
+    with pytest.raises(BackendError, match=r"different GPUs \(A100, H100\), .*`backend=any`"):
+        describe_devices(Client(), "cuda", "float64")
+    found = describe_devices(Client(), "any", "float64")
+    assert [(kind["device"], kind["workers"]) for kind in found] == [("A100", "1"), ("H100", "2")]

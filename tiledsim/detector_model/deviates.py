@@ -3,7 +3,7 @@
 Philox 4×32-10 (Salmon et al., SC11, 2011) turns a key and a counter into four words of 32 bits. The
 key is (seed, shot), the counter (pixel low, pixel high, draw, stream); so a pixel's deviates do not
 depend on which other pixels were drawn, where, or in which order.  Products and sums are not fused
-here: :mod:`tiledsim.reference.deviates` and counts.cu have the same bits.
+here: :mod:`tiledsim.reference.deviates` has the same bits.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Constants of the deviates, written out: what a library computes may differ in its last bit.
 
-NumPy, Numba and CUDA read these same numbers and combine them by +, −, ×, ÷ and square roots, which
+NumPy and Numba read these same numbers and combine them by +, −, ×, ÷ and square roots, which
 IEEE 754 rounds in one way.  So a deviate has the same bits on every processor.
 """
 

@@ -1,9 +1,9 @@
 """``tiledsim convert``: nanoBragg's flags as an experiment's TOML."""
 
 import shlex
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,14 @@ from tiledsim.cli.options import (
     FLAG_SETTINGS,
     ModeOption,
     QuirksOption,
+    print_notes,
     read_mode,
     read_quirks,
     refuse_unknown_options,
 )
+
+if TYPE_CHECKING:
+    from tiledsim.nanobragg.command import NanobraggCommand
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +52,7 @@ def convert(
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
-    for note in command.notes:
-        print(f"tiledsim: note: {note}", file=sys.stderr)
+    print_notes((*command.notes, *command.experiment.notes, *_left_behind(command)))
     text = f"# nanoBragg {' '.join(shlex.join(flags).split())}\n\n{command.experiment.to_toml()}"
     if output is None:
         print(text, end="")
@@ -58,3 +61,15 @@ def convert(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{output} cannot be written: {error.strerror}") from None
+
+
+def _left_behind(command: "NanobraggCommand") -> Iterator[str]:
+    """Name the outputs that a command line asks for and that an experiment does not hold."""
+    asked = {
+        "-floatfile": command.float_file, "-intfile": command.int_file,
+        "-pgmfile": command.pgm_file, "-noisefile": command.noise_file,
+        "-dump": command.dump_file, "-trace_pixel": command.trace_pixel,
+    }  # fmt: skip
+    flags = [flag for flag, value in asked.items() if value is not None]
+    if flags:
+        yield f"{', '.join(flags)}: an experiment says what is simulated, not what is written"

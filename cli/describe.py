@@ -41,9 +41,12 @@ def describe(
     parsed = read_experiment(experiment, mode, quirks)
     scene = build_scene(parsed)
     sections = description.describe(parsed, scene)
+    from tiledsim.cli.options import print_notes
+
     if as_json:
+        print_notes(description.announcements(parsed, scene))
         facts = {name: [asdict(fact) for fact in found] for name, found in sections.items()}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print(json.dumps(facts, indent=2))
         return
     for name, found in sections.items():
         print(name)

@@ -30,19 +30,24 @@ from tiledsim.cli import (
     verify,
     watch,
 )
+from tiledsim.cli.options import flags_hint
 from tiledsim.cli.run_options import in_flags
 from tiledsim.cli.running import RunStoppedError
+from tiledsim.cli.terminal import plain_streams
 from tiledsim.errors import RunError, TiledsimError
+from tiledsim.io.printable import one_line
 
 BAD_INPUT: Final = 2
 FAILED: Final = 1
 INTERRUPTED: Final = 130
+LONGEST_MESSAGE: Final = 8000
 
 app = typer.Typer(
     name="tiledsim",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
     run, noise, watch, nanobragg, nanobragg_kin, plan, summary, verify, describe, convert, export,
@@ -78,7 +83,19 @@ def tiledsim(
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
-    arguments = sys.argv[1:]
+    with plain_streams():
+        _main([_at_home(word) for word in sys.argv[1:]])
+
+
+def _at_home(word: str) -> str:
+    """Expand the ``~`` that a shell leaves alone: ``--output=~/a.zarr``, and one in quotes."""
+    option, equals, value = word.rpartition("=")
+    if not value.startswith("~") or (equals and not option.startswith("-")):
+        return word
+    return option + equals + os.path.expanduser(value)
+
+
+def _main(arguments: list[str]) -> NoReturn:
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"] or ["--help"]
     stopped = False
@@ -108,7 +125,7 @@ def main() -> NoReturn:
             _complain(f"{type(error).__name__}: {first} (--debug shows where)", debug)
             status = FAILED
         else:
-            _complain(usage().replace("\n", " "), debug)
+            _complain(usage().replace("\n", " ") + flags_hint(arguments), debug)
             status = BAD_INPUT
     if stopped:
         # Threads may be deep in a tile; what they have not written yet nobody waits for.  What
@@ -125,7 +142,8 @@ def _complain(message: str, debug: bool) -> None:
     with contextlib.suppress(OSError):  # nobody reads it any more; the status still says it
         if debug:
             traceback.print_exc()
-        print(f"tiledsim: error: {in_flags(message)}", file=sys.stderr)
+        said = one_line(in_flags(message), LONGEST_MESSAGE)
+        print(f"tiledsim: error: {said}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Options that several commands share, and how their values are read."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,8 @@ import typer
 from tiledsim.errors import ExperimentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tiledsim.experiment import Experiment
     from tiledsim.quirks import Mode, Quirk
 
@@ -77,8 +80,49 @@ def read_quirks(text: str | None, mode: "Mode") -> "tuple[Quirk, ...] | None":
     return tuple(quirk for quirk in ALL_QUIRKS if quirk in chosen)
 
 
+IMAGE_ENDINGS = (".tif", ".tiff", ".cbf", ".img", ".smv", ".h5", ".nxs", ".hdf5", ".png", ".bin",
+                 ".raw", ".mccd", ".npy")  # fmt: skip
+"""Names that promise an image which is no Zarr store."""
+
+
+def refuse_image_name(output: str) -> None:
+    """Raise StoreError for a store whose name is empty or promises an image of another format."""
+    from tiledsim.errors import StoreError
+
+    if not output.strip():
+        raise StoreError("-o is empty; give the name of the store, as image.zarr")
+    if output.lower().endswith(IMAGE_ENDINGS):
+        stem = output.rpartition(".")[0]
+        raise StoreError(
+            f"-o {output}: a run writes a Zarr store; write -o {stem}.zarr, and then "
+            f"tiledsim export {stem}.zarr {output}"
+        )
+
+
+def flags_hint(arguments: list[str]) -> str:
+    """Say that nanoBragg's flags stand after ``--``, where a command got them without it."""
+    from tiledsim.nanobragg.flags import find_flag
+
+    takes = ("describe", "plan", "trace", "parity")
+    if not arguments or arguments[0] not in takes or "--" in arguments:
+        return ""
+    flags = [n for n, word in enumerate(arguments[1:], 1) if word[:1] == "-" and word[:2] != "--"]
+    at = next((n for n in flags if find_flag(arguments[n])), None)
+    if at is None:
+        return ""
+    return f"; nanoBragg's flags stand after --: tiledsim {arguments[0]} -- {arguments[at]} …"
+
+
+def print_notes(notes: "Iterable[str]") -> None:
+    """Print what a person should know, a line each, on standard error."""
+    for note in notes:
+        print(f"tiledsim: note: {note}", file=sys.stderr)
+
+
 def read_experiment(words: list[str], mode: str | None, quirks: str | None) -> "Experiment":
     """Return the experiment of a command: the name of a TOML file, or nanoBragg's flags.
+
+    Notes about how flags were taken are printed.
 
     Raises ExperimentError or InputFileError for what is not understood.
     """
@@ -94,7 +138,9 @@ def read_experiment(words: list[str], mode: str | None, quirks: str | None) -> "
         if quirks is not None:
             changes["quirks"] = read_quirks(quirks, read_mode(mode, experiment.mode))
         return experiment.replace(**changes) if changes else experiment
-    from tiledsim.nanobragg.command import experiment_from_nanobragg
+    from tiledsim.nanobragg.command import parse_nanobragg
 
     taken = read_mode(mode, "c-parity")
-    return experiment_from_nanobragg(words, taken, quirks=read_quirks(quirks, taken))
+    command = parse_nanobragg(words, taken, quirks=read_quirks(quirks, taken))
+    print_notes(command.notes)
+    return command.experiment

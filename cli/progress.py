@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tiledsim.cli.terminal import drawing_stream
+from tiledsim.io.printable import printable
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -52,7 +55,7 @@ class Progress:
         from rich.live import Live
         from rich.status import Status
 
-        self._console = Console(stderr=True)
+        self._console = Console(file=drawing_stream(sys.stderr))
         self._waiting: Status | None = None
         self._live: Live | None = None
         self._started = self._said = 0.0
@@ -105,7 +108,7 @@ class Progress:
 
     def _say(self, line: str) -> None:
         """Print a line above the bar, as it is: brackets in it are no markup."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def _connect(self, event: Any) -> None:
         """Show that workers are waited for, as long as they are: a refusal stays one line."""

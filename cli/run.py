@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
+from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment, refuse_image_name
 from tiledsim.cli.run_options import takes_run_options
 from tiledsim.cli.running import QuietOption, announce, execute
 
@@ -48,6 +48,7 @@ def run(
     from tiledsim.scene.build import build_scene
     from tiledsim.scheduler.presets import resolve
 
+    refuse_image_name(output)
     parsed = read_experiment([experiment], mode, quirks)
     chosen = resolve(options, parsed.run)
     scene = build_scene(parsed)

@@ -124,6 +124,7 @@ def trace_pixels(
     quirks: str | None, phi_mode: str | None, device: str, dtype: str,
 ) -> "list[PixelTrace]":  # fmt: skip
     """Trace pixels of an experiment given in words."""
+    from tiledsim.cli.running import announce
     from tiledsim.errors import ExperimentError
     from tiledsim.reference.trace import trace as trace_one
     from tiledsim.scene.build import build_scene
@@ -132,6 +133,7 @@ def trace_pixels(
         raise ExperimentError("no pixel: give --pixel SLOW FAST")
     experiment = with_phi_mode(read_experiment(words, mode, quirks), phi_mode)
     scene = build_scene(experiment)
+    announce(experiment, scene)
     return [
         trace_one(scene, panel, slow, fast, shot=shot, backend=device, dtype=dtype)
         for slow, fast in pixels

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tiledsim.cli.terminal import drawing_stream
+from tiledsim.io.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -46,7 +49,7 @@ def watch(
     from tiledsim.scheduler.store.files import open_files
 
     watcher = Watcher(open_files(store))
-    console = Console()
+    console = Console(file=drawing_stream(sys.stdout))
     if as_json:
         _follow(watcher, every, once, lambda seen: print(json.dumps(seen.to_json()), flush=True))
     elif once or not console.is_terminal:
@@ -59,7 +62,9 @@ def watch(
         with Live(console=console, auto_refresh=False) as live:
             _follow(
                 watcher, every, once,
-                lambda seen: live.update(Text(text_of(watcher, seen, console)), refresh=True),
+                lambda seen: live.update(
+                    Text(printable(text_of(watcher, seen, console))), refresh=True
+                ),
             )  # fmt: skip
 
 

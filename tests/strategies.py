@@ -27,11 +27,11 @@ def experiments(draw: st.DrawFn, **fixed: Any) -> Experiment:
             "wavelength_A": wavelength,
             "polarization": draw(_real(-1, 1)),
             "polarization_correction": draw(st.booleans()),
-            "dispersion_percent": draw(_real(0, 3)),
-            "dispersion_steps": draw(st.integers(1, 3)),
+            "dispersion_percent": draw(_real(0.001, 3)),
+            "dispersion_steps": draw(st.integers(2, 3)),
             **(
-                {"hdiv_range_mrad": 3.0, "hdiv_steps": draw(st.integers(1, 3)),
-                 "vdiv_range_mrad": 2.0, "vdiv_steps": draw(st.integers(1, 3))}
+                {"hdiv_range_mrad": 3.0, "hdiv_steps": draw(st.integers(2, 3)),
+                 "vdiv_range_mrad": 2.0, "vdiv_steps": draw(st.integers(2, 3))}
                 if divergent
                 else {}
             ),

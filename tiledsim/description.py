@@ -50,7 +50,9 @@ def describe(experiment: Experiment, scene: Scene) -> Description:
 def announcements(experiment: Experiment, scene: Scene) -> list[str]:
     """Return what a person should know before a run starts, a line each."""
     geometry = geometry_of(experiment)
-    lines = factor_notes(experiment, scene)
+    lines = [*experiment.notes, *factor_notes(experiment, scene)]
+    if not _beam_is_met(scene):
+        lines.append("the direct beam meets no panel of the detector")
     lines += [f"{note}; rendered as nanoBragg does" for note in geometry.notes]
     if geometry.turned_normals:
         lines.append(
@@ -64,6 +66,20 @@ def announcements(experiment: Experiment, scene: Scene) -> list[str]:
             "pixel; sampling.oversample (-oversample) sets another"
         )
     return lines
+
+
+def _beam_is_met(scene: Scene) -> bool:
+    """Whether the direct beam passes through a panel, in front of the sample or behind it."""
+    _, _, slow, fast = scene.shape
+    for panel in range(len(scene.origin)):
+        along = float(scene.normal[panel] @ scene.beam)
+        if abs(along) < 1e-9:
+            continue
+        at = float(scene.normal[panel] @ scene.origin[panel]) / along * scene.beam
+        q = (at - scene.origin[panel]) / scene.pixel_size
+        if 0 <= q @ scene.fast[panel] <= fast and 0 <= q @ scene.slow[panel] <= slow:
+            return True
+    return False
 
 
 def _beam(experiment: Experiment, scene: Scene) -> list[Fact]:

@@ -1,12 +1,21 @@
 """The incident beam: wavelength, divergence, dispersion, spectrum, fluence, polarization."""
 
 import math
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tiledsim.experiment.part import NotNegative, Part, Positive, Real, Vector
+from tiledsim.experiment.part import (
+    Axis,
+    Brightness,
+    Count,
+    File,
+    NotNegative,
+    Part,
+    Positive,
+    Real,
+    Switch,
+)
 from tiledsim.units import DEFAULT_FLUENCE, energy_to_wavelength_A
 
 
@@ -34,26 +43,26 @@ class Beam(Part):
 
     wavelength_A: Positive | None = None
     energy_eV: Positive | None = None
-    fluence_photons_per_m2: NotNegative = DEFAULT_FLUENCE
-    flux_photons_per_s: NotNegative | None = None
+    fluence_photons_per_m2: Brightness = DEFAULT_FLUENCE
+    flux_photons_per_s: Brightness | None = None
     exposure_s: Positive = 1.0
     beamsize_mm: Positive = 0.1
     profile: Literal["tophat", "gaussian"] = "tophat"
     polarization: Real = 0.0
     """Kahn's factor: from −1 to 1, but for the mode c-parity (see Experiment)."""
-    polarization_correction: bool = True
-    direction: Vector | None = None
-    polarization_axis: Vector | None = None
-    hdiv_range_mrad: Real | None = None
-    hdiv_step_mrad: Real | None = None
-    hdiv_steps: int | None = None
-    vdiv_range_mrad: Real | None = None
-    vdiv_step_mrad: Real | None = None
-    vdiv_steps: int | None = None
-    round_divergence: bool = True
+    polarization_correction: Switch = True
+    direction: Axis | None = None
+    polarization_axis: Axis | None = None
+    hdiv_range_mrad: NotNegative | None = None
+    hdiv_step_mrad: Positive | None = None
+    hdiv_steps: Count | None = None
+    vdiv_range_mrad: NotNegative | None = None
+    vdiv_step_mrad: Positive | None = None
+    vdiv_steps: Count | None = None
+    round_divergence: Switch = True
     dispersion_percent: NotNegative = 0.0
-    dispersion_steps: int | None = None
-    source_file: Path | None = None
+    dispersion_steps: Count | None = None
+    source_file: File | None = None
     spectrum: Spectrum | None = None
 
     @model_validator(mode="after")

@@ -1,20 +1,25 @@
 """The detector: pixels, panels, sensor, mask, and where it stands."""
 
-from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tiledsim.experiment.part import (
+    Axis,
     Convention,
     Count,
+    File,
     NotNegative,
     Part,
     Pivot,
     Positive,
     Real,
+    Switch,
     Vector,
+    Whole,
 )
+
+Layers = Annotated[Count, Field(le=100_000)]
 
 
 class Sensor(Part):
@@ -22,15 +27,15 @@ class Sensor(Part):
 
     depth_um: NotNegative | None = None
     thickness_um: NotNegative = 0.0
-    layers: int | None = None
+    layers: Layers | None = None
 
 
 class Panel(Part):
     """One panel of a detector of several: the corner of its pixel 0,0 and its axes, in the lab."""
 
     origin_mm: Vector
-    fast_axis: Vector
-    slow_axis: Vector
+    fast_axis: Axis
+    slow_axis: Axis
 
 
 class Detector(Part):
@@ -50,17 +55,17 @@ class Detector(Part):
     pivot: Pivot | None = None
     rotation_deg: Vector = (0.0, 0.0, 0.0)
     two_theta_deg: Real = 0.0
-    fast_axis: Vector | None = None
-    slow_axis: Vector | None = None
-    normal: Vector | None = None
-    two_theta_axis: Vector | None = None
+    fast_axis: Axis | None = None
+    slow_axis: Axis | None = None
+    normal: Axis | None = None
+    two_theta_axis: Axis | None = None
     pix0_mm: Vector | None = None
     panels: tuple[Panel, ...] = ()
-    curved: bool = False
-    point_pixel: bool = False
+    curved: Switch = False
+    point_pixel: Switch = False
     sensor: Sensor = Sensor()
-    roi: tuple[int, int, int, int] | None = None
-    mask_file: Path | None = None
+    roi: tuple[Whole, Whole, Whole, Whole] | None = None
+    mask_file: File | None = None
 
     @model_validator(mode="after")
     def _roi_inside(self) -> Self:

@@ -1,17 +1,18 @@
 """Everything that determines the images of a run, read from TOML and written to it."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment.background import Background
 from tiledsim.experiment.beam import Beam
+from tiledsim.experiment.consistency import contradictions, given_values, notes
 from tiledsim.experiment.crystal import Crystal
 from tiledsim.experiment.detector import Detector
 from tiledsim.experiment.noise import Noise
-from tiledsim.experiment.part import Part
+from tiledsim.experiment.part import Part, not_true
 from tiledsim.experiment.rotation import Rotation
 from tiledsim.experiment.sampling import Sampling
 from tiledsim.experiment.shots import Shots
@@ -25,7 +26,7 @@ Preset = bool | int | float | str
 class Experiment(Part):
     """Everything that determines the images of a run.  Dimensions: (shot, panel, slow, fast)."""
 
-    version: Literal[1] = 1
+    version: Annotated[Literal[1], BeforeValidator(not_true)] = 1
     title: str = ""
     mode: Mode = "spec"
     quirks: tuple[Quirk, ...] | None = None
@@ -63,6 +64,18 @@ class Experiment(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        found = contradictions(given_values(self))
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was given and changes nothing, a line each, with the condition."""
+        return tuple(notes(given_values(self)))
+
     @property
     def active_quirks(self) -> frozenset[Quirk]:
         """The quirks in force: those listed, or else those of the mode."""
@@ -72,14 +85,16 @@ class Experiment(Part):
     def from_toml(cls, text: str, base: Path) -> Self:
         """Read an experiment from TOML; file names are relative to the folder ``base``.
 
-        Raises ExperimentError, in one line that names the key, for anything not understood.
+        Raises ExperimentError, with a sentence for each mistake that names its key, for anything
+        not understood.
         """
         from tiledsim.experiment.toml import experiment_error, parse_experiment
 
+        fields = parse_experiment(text, base)
         try:
-            return cls(**parse_experiment(text, base))
+            return cls(**fields)
         except ValidationError as error:
-            raise experiment_error(cls, error) from None
+            raise experiment_error(cls, error, fields) from None
 
     def to_toml(self) -> str:
         """Write the experiment as TOML, without the fields that have their default."""
@@ -99,10 +114,12 @@ def load(path: str | Path) -> Experiment:
 
     Raises InputFileError if it cannot be read and ExperimentError if it cannot be understood.
     """
+    from tiledsim.experiment.toml import LARGEST_EXPERIMENT
+    from tiledsim.io.paths import user_path
     from tiledsim.io.text import read_text
 
-    path = Path(path)
-    text = read_text(path, "experiment")
+    path = user_path(path)
+    text = read_text(path, "experiment", LARGEST_EXPERIMENT)
     try:
         return Experiment.from_toml(text, path.parent)
     except ExperimentError as error:

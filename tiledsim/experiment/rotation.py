@@ -1,13 +1,13 @@
 """The rotation of the crystal about the spindle."""
 
-from tiledsim.experiment.part import Part, Real, Vector
+from tiledsim.experiment.part import Axis, Count, NotNegative, Part, Positive, Real
 
 
 class Rotation(Part):
     """The rotation of the crystal about the spindle during the exposure."""
 
     start_deg: Real = 0.0
-    range_deg: Real | None = None
-    step_deg: Real | None = None
-    steps: int | None = None
-    axis: Vector | None = None
+    range_deg: NotNegative | None = None
+    step_deg: Positive | None = None
+    steps: Count | None = None
+    axis: Axis | None = None

@@ -1,15 +1,19 @@
 """How finely pixels are sampled."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from tiledsim.experiment.part import Count, NotNegative, Part
+from pydantic import Field
+
+from tiledsim.experiment.part import Count, NotNegative, Part, Switch
+
+Oversampling = Annotated[Count, Field(le=10_000)]
 
 
 class Sampling(Part):
     """How finely pixels are sampled, and nanoBragg's switches for the corrections."""
 
-    oversample: Count | Literal["auto"] = "auto"
-    oversample_thick: bool = False
-    oversample_polar: bool = False
-    oversample_omega: bool = False
+    oversample: Oversampling | Literal["auto"] = "auto"
+    oversample_thick: Switch = False
+    oversample_polar: Switch = False
+    oversample_omega: Switch = False
     dmin_A: NotNegative = 0.0

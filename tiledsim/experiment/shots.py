@@ -1,18 +1,20 @@
 """Several exposures in one run."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from tiledsim.experiment.part import Count, Part, Vector
+from tiledsim.experiment.part import Count, Part, Seed, Vector
+
+ShotCount = Annotated[Count, Field(le=10_000_000)]
 
 
 class Shots(Part):
     """Several exposures of the same crystal in other orientations."""
 
-    count: Count = 1
+    count: ShotCount = 1
     orientation: Literal["same", "random"] = "same"
-    seed: int = 1
+    seed: Seed = 1
     misset_deg: tuple[Vector, ...] | None = None
 
     @model_validator(mode="after")

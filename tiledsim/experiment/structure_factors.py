@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tiledsim.experiment.part import NotNegative, Part, Positive, Real
+from tiledsim.experiment.part import File, NotNegative, Part, Positive, Real, Switch
 
 FileFormat = Literal["auto", "text", "fdump", "mtz", "sf-cif", "pdb", "mmcif"]
 
@@ -13,17 +13,17 @@ FileFormat = Literal["auto", "text", "fdump", "mtz", "sf-cif", "pdb", "mmcif"]
 class StructureFactors(Part):
     """Structure factors: a file of reflections or atoms, or one value for all."""
 
-    file: Path | None = None
+    file: File | None = None
     format: FileFormat = "auto"
-    hkl_file: Path | None = None
-    fdump_file: Path | None = None
+    hkl_file: File | None = None
+    fdump_file: File | None = None
     default_F: Real = 0.0
-    interpolate: bool | Literal["auto"] = "auto"
+    interpolate: Switch | Literal["auto"] = "auto"
     columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)] | None = None
     intensities: Literal["french-wilson", "sqrt"] = "french-wilson"
     scale: Positive | Literal["electrons", "model"] | None = None
-    fill_missing: bool = False
-    model_file: Path | None = None
+    fill_missing: Switch = False
+    model_file: File | None = None
     dmin_A: Positive | None = None
     solvent_k_e_per_A3: NotNegative = 0.35
     solvent_B_A2: NotNegative = 46.0

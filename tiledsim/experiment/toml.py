@@ -2,26 +2,81 @@
 
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment.validation import explain
+from tiledsim.experiment.consistency import contradictions, flattened
+from tiledsim.experiment.validation import BETWEEN, explain
+from tiledsim.io.paths import user_path
+
+LARGEST_EXPERIMENT: Final = 2 * 2**20
+"""Bytes of an experiment file; what is longer belongs into a file of its own."""
+DEEPEST: Final = 32
+"""Tables within tables, lists within lists, parts of a dotted key."""
+LONGEST_LINE: Final = 100
+"""Characters up to which a list stands on one line."""
+LONGEST_WORD: Final = 400
+"""Characters of a number or a key."""
+
+_QUOTED: Final = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"""|' + r"'''(?:[^']|'(?!''))*+'''|"
+    r'"(?:[^"\\\n]|\\.)*+"|' + r"'[^'\n]*+'|#[^\n]*+",
+    re.DOTALL,
+)
+
+
+def parse_toml(text: str, what: str = "TOML") -> dict[str, Any]:
+    """Return the keys and values of a TOML text.
+
+    Raises ExperimentError, with the line, for what is not TOML; and before it is parsed, for what
+    is larger, nested deeper or has longer numbers than anything that a person writes.
+    """
+    if len(text) > LARGEST_EXPERIMENT:
+        raise ExperimentError(
+            f"{len(text):,} characters of {what}, at most {LARGEST_EXPERIMENT:,} are read; long "
+            "lists belong into files of their own (beam.source_file, crystal.mosaic.matrices_file)"
+        )
+    _refuse_what_is_no_description(_QUOTED.sub("s", text))
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, ValueError, OverflowError) as error:
+        raise ExperimentError(f"not valid TOML: {error}") from None
+    except RecursionError:
+        raise ExperimentError(f"not valid TOML: nested deeper than {DEEPEST}") from None
+
+
+def _refuse_what_is_no_description(bare: str) -> None:
+    """Refuse depths and lengths; ``bare`` is the text without quoted parts and comments."""
+    for word in re.finditer(r"[\w.+-]++", bare):
+        if word.end() - word.start() > LONGEST_WORD:
+            line = bare.count("\n", 0, word.start()) + 1
+            raise ExperimentError(
+                f"not valid TOML: a word or number of {word.end() - word.start():,} characters in "
+                f"line {line}; at most {LONGEST_WORD} are read"
+            )
+    deepest = depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", bare):
+        depth = depth + 1 if bracket.group() in "[{" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    dots = max(part.count(".") for part in re.split(r"[\[\]{},=\n]", bare))
+    if max(deepest, dots) > DEEPEST:
+        raise ExperimentError(
+            f"not valid TOML: nested {max(deepest, dots)} deep; nothing here is deeper than 3"
+        )
 
 
 def parse_experiment(text: str, base: Path) -> dict[str, Any]:
     """Return the keys and values of an experiment's TOML.
 
     ``file`` and keys that end in ``_file`` name files; relative names are taken from the folder
-    ``base`` and made absolute.  Raises ExperimentError, with the line, for what is not TOML.
+    ``base`` and made absolute.  Raises ExperimentError as :func:`parse_toml`.
     """
-    try:
-        fields = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"not valid TOML: {error}") from None
+    fields = parse_toml(text, "an experiment")
     _resolve_files(fields, base.absolute())
     return fields
 
@@ -30,7 +85,7 @@ def _resolve_files(value: Any, base: Path) -> None:
     if isinstance(value, dict):
         for key, entry in value.items():
             if (key == "file" or key.endswith("_file")) and isinstance(entry, str):
-                value[key] = base / Path(entry).expanduser()
+                value[key] = base / user_path(entry)
             else:
                 _resolve_files(entry, base)
     elif isinstance(value, list):
@@ -38,9 +93,13 @@ def _resolve_files(value: Any, base: Path) -> None:
             _resolve_files(entry, base)
 
 
-def experiment_error(model: type[BaseModel], error: ValidationError) -> ExperimentError:
-    """Turn a report of pydantic into an ExperimentError of one line that names the key."""
-    return ExperimentError(explain(model, error))
+def experiment_error(
+    model: type[BaseModel], error: ValidationError, fields: Mapping[str, Any]
+) -> ExperimentError:
+    """Turn a report of pydantic into an ExperimentError that names every mistake in ``fields``."""
+    sentences = explain(model, error).split(BETWEEN)
+    sentences += [said for said in contradictions(flattened(fields)) if said not in sentences[-1]]
+    return ExperimentError(BETWEEN.join(sentences))
 
 
 def format_experiment(experiment: BaseModel) -> str:
@@ -49,27 +108,50 @@ def format_experiment(experiment: BaseModel) -> str:
     Raises ExperimentError where a text or a file name holds characters that TOML cannot.
     """
     fields = {"version": 1} | experiment.model_dump(mode="python", exclude_defaults=True)
-    text = tomli_w.dumps(_plain(fields))
+    text = "\n".join(_tables({"": fields}))
     try:
         text.encode()
     except UnicodeEncodeError:
         raise ExperimentError("a file name is not UTF-8 and cannot be written in TOML") from None
-    return _NUMBERS_ON_LINES.sub(_on_one_line, text)
+    return text
 
 
-# tomli_w gives every element a line of its own.  Line breaks within texts are escaped, so that
-# this meets lists of numbers only.
-_NUMBERS_ON_LINES = re.compile(r"\[\n(?:\s*[-+0-9.e]+,\n)+\s*\]")
+def _tables(tables: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the text of each table, the one without a name first and parts after their whole."""
+    for name, table in tables.items():
+        values = {key: _plain(value) for key, value in table.items() if value is not None}
+        inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+        lists = {key: value for key, value in values.items() if _holds_tables(value)}
+        lines = [_line(k, v) for k, v in values.items() if k not in inner and k not in lists]
+        if lines or lists or not inner:
+            head = f"[{name}]\n" if name else ""
+            yield head + "".join(lines)
+        for key, entries in lists.items():
+            whole = f"{name}.{key}" if name else key
+            yield "\n".join(
+                f"[[{whole}]]\n" + "".join(_line(k, v) for k, v in entry.items())
+                for entry in entries
+            )
+        yield from _tables({f"{name}.{key}" if name else key: inner[key] for key in inner})
 
 
-def _on_one_line(numbers: re.Match[str]) -> str:
-    line = f"[{', '.join(numbers.group().strip('[]').replace(',', ' ').split())}]"
-    return line if len(line) <= 80 else numbers.group()
+def _holds_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _line(key: str, value: Any) -> str:
+    """Write one value; a short list of numbers on one line, where tomli_w gives each its own."""
+    text = tomli_w.dumps({key: value})
+    if isinstance(value, list) and value and all(isinstance(v, int | float) for v in value):
+        joined = " ".join(line.strip() for line in text.splitlines())
+        joined = joined.replace("[ ", "[").replace(", ]", "]")
+        return f"{joined}\n" if len(joined) <= LONGEST_LINE else text
+    return text
 
 
 def _plain(value: Any) -> Any:
     """Replace tuples and paths by what TOML has."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items() if entry is not None}
     if isinstance(value, tuple | list):
         return [_plain(entry) for entry in value]

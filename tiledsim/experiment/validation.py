@@ -5,10 +5,11 @@ which key was meant.  Here they become the sentence that a person needs.
 """
 
 import difflib
+import math
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,16 +18,28 @@ from pydantic_core import ErrorDetails
 Model = type[BaseModel]
 
 
+BETWEEN: Final = "; also: "
+"""Stands between two mistakes."""
+MOST_TOLD: Final = 20
+"""Mistakes that are told of at once; the rest are counted."""
+
+
 def explain(model: Model, error: ValidationError, names: Mapping[str, str] | None = None) -> str:
-    """Return one line about the first mistake that ``error`` reports, and how many more there are.
+    """Return a sentence for every mistake that ``error`` reports, on one line.
 
     ``names`` maps dotted keys to what the user wrote for them, where that was not the key itself.
     """
     # A misspelt key makes others missing; it is the cause, so it is told first.
     details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-    text = _sentence(model, details[0], names or {})
-    places = {_locate(model, _location(detail)).key for detail in details}
-    return text if len(places) == 1 else f"{text} (and {len(places) - 1} more)"
+    told: dict[str, str] = {}
+    for detail in details:  # the alternatives of a union report one value several times
+        told.setdefault(
+            _locate(model, _location(detail)).key, _sentence(model, detail, names or {})
+        )
+    sentences = list(told.values())
+    more = len(sentences) - MOST_TOLD
+    text = BETWEEN.join(sentences[:MOST_TOLD])
+    return text if more <= 0 else f"{text} (and {more} more)"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -102,6 +115,8 @@ def _sentence(model: Model, detail: ErrorDetails, names: Mapping[str, str]) -> s
     must = allowed(place.annotation)
     if kind == "finite_number":
         must = must.replace("a number", "a finite number")
+    if kind in ("beyond_reason", "length_0"):
+        must += detail["msg"]
     text = f"{name}{' = ' if name == place.key else ' '}{_shown(given)}: must be {must}"
     choices = _choices(place.annotation)
     return text + did_you_mean(given, choices) if isinstance(given, str) and choices[3:] else text
@@ -173,7 +188,7 @@ def _bounds(metadata: list[Any]) -> str:
         for name in ("gt", "ge", "le")
         if getattr(entry, name, None) is not None
     }
-    if "ge" in found and "le" in found:
+    if "ge" in found and "le" in found and (found["le"] < 2**31 - 1 or found["ge"] != 1):
         return f" from {found['ge']:g} to {found['le']:g}"
     if "gt" in found:
         return f" above {found['gt']:g}"
@@ -233,6 +248,8 @@ def _shown(value: Any) -> str:
         text = f"{value:.15g}"
     elif isinstance(value, dict):
         text = "{…}" if value else "{}"
+    elif isinstance(value, int) and abs(value) >= 10**60:
+        text = f"a number of {int(math.log10(abs(value))) + 1} digits"
     else:
         text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -35,6 +35,12 @@ _LISTS: Final = {
     "detector.rotation_deg": (0.0, 0.0, 0.0),
 }
 
+_RANGES: Final = ("beam.hdiv_range_mrad", "beam.vdiv_range_mrad", "rotation.range_deg")
+_STEPS: Final = (
+    *("beam.hdiv_step_mrad", "beam.vdiv_step_mrad", "rotation.step_deg"),
+    *("beam.hdiv_steps", "beam.vdiv_steps", "beam.dispersion_steps", "rotation.steps"),
+)
+
 
 @dataclass(frozen=True)
 class NanobraggCommand:
@@ -195,6 +201,7 @@ class Reading:
 
     def finish(self) -> None:
         """Resolve what depends on several flags."""
+        self._unset()
         self._convention()
         self._size()
         self._structure_factors()
@@ -227,6 +234,20 @@ class Reading:
                 "-cell and -mat are both given; give one (nanoBragg mixes the two, and so does "
                 "the mode c-parity)"
             )
+
+    def _unset(self) -> None:
+        """Leave out sweeps that are none.
+
+        nanoBragg takes a negative range, and a step or a count of 0 or less, for not given.
+        """
+        for keys, least in ((_RANGES, 0.0), (_STEPS, math.ulp(0.0))):
+            for key in keys:
+                value = self.values.get(key)
+                if value is not None and value < least:
+                    self.notes.append(
+                        f"{self.typed[key]} {value:g} stands for none given, as in nanoBragg"
+                    )
+                    del self.values[key]
 
     def _convention(self) -> None:
         """Settle convention and pivot: the last flag that sets one decides."""
@@ -375,7 +396,8 @@ class Reading:
         """Return the dotted keys as nested tables; numbered ones become lists."""
         dotted = {key: value for key, value in self.values.items() if "." in key and "[" not in key}
         for key, default in _LISTS.items():
-            dotted[key] = tuple(self.values.get(f"{key}[{i}]", default[i]) for i in range(3))
+            if any(f"{key}[{i}]" in self.values for i in range(3)):
+                dotted[key] = tuple(self.values.get(f"{key}[{i}]", default[i]) for i in range(3))
         tables: dict[str, Any] = {}
         for key, value in dotted.items():
             table = tables

@@ -293,12 +293,14 @@ def _offset(
 
 
 def _pivot(detector: Detector, frame: Frame, quirks: frozenset[Quirk]) -> Pivot:
-    if detector.convention != "custom" and (detector.pivot is None or "pivot_override" in quirks):
+    if detector.convention != "custom" and "pivot_override" in quirks:
         return frame.pivot
     if detector.pivot is not None:
         return detector.pivot
     near = (detector.near_x_mm, detector.near_y_mm, detector.org_x_px, detector.org_y_px)
-    return "beam" if all(value is None for value in near) else "sample"
+    if any(value is not None for value in near):
+        return "sample"
+    return "beam" if detector.convention == "custom" else frame.pivot
 
 
 def _explicit_panels(detector: Detector, axes: _Axes) -> Geometry:

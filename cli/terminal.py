@@ -3,13 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOBase
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from tiledsim.io.printable import printable
 
 
-class PlainStream(TextIOBase):
+class PlainStream:
     """A stream that lets no character through which a terminal would obey.
 
     Texts from files reach the terminal through it whichever command prints them.  What draws with
@@ -25,40 +24,20 @@ class PlainStream(TextIOBase):
         self.drawing.write(printable(text, self.drawing.encoding or "utf-8"))
         return len(text)
 
-    def flush(self) -> None:
-        """Write what is held back."""
-        self.drawing.flush()
-
-    def close(self) -> None:
-        """Close the stream beneath."""
-        self.drawing.close()
-
-    def isatty(self) -> bool:
-        """Whether a person reads along."""
-        return self.drawing.isatty()
-
-    def fileno(self) -> int:
-        """Return the descriptor of the stream beneath."""
-        return self.drawing.fileno()
-
-    def writable(self) -> bool:
-        """Return that it can be written."""
-        return True
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self.drawing, name)
 
 
 def drawing_stream(stream: TextIO) -> TextIO:
     """Return the stream beneath a plain one, to draw on."""
-    return stream.drawing if isinstance(stream, PlainStream) else stream
+    return cast(TextIO, getattr(stream, "drawing", stream))
 
 
 @contextmanager
 def plain_streams() -> Iterator[None]:
     """Make standard output and standard error plain while a command runs."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (PlainStream(stream) for stream in before)
+    sys.stdout, sys.stderr = (cast(TextIO, PlainStream(stream)) for stream in before)
     try:
         yield
     finally:

@@ -22,9 +22,7 @@ from tiledsim.units import ANGSTROM
 
 def experiment(**parts: object) -> Experiment:
     """A small crystal before a small detector; keyword arguments replace fields of its parts."""
-    detector = (
-        {"pixel_mm": 0.3} if "panels" in str(parts) else {"pixel_mm": 0.3, "distance_mm": 100.0}
-    )
+    alone = {} if "panels" in str(parts) else {"distance_mm": 100.0}
     base: dict[str, dict[str, object]] = {
         "beam": {"wavelength_A": 1.0},
         "crystal": {"cell_A_deg": (70, 80, 90, 75, 85, 95), "cells": (10, 10, 10)},

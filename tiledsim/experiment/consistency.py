@@ -188,8 +188,8 @@ def _sources(given: Given) -> Iterator[Finding]:
         yield from _idle(given, ("beam.round_divergence",), "beam.source_file lists the sources")
         for key in ("beam.wavelength_A", "beam.energy_eV"):
             if key in given:
-                serves = "lines of beam.source_file without a wavelength, a matrix file and the "
-                yield Finding((key,), f"{key} serves {serves}automatic oversampling only", False)
+                only = "lines of beam.source_file without a wavelength, a matrix file and the "
+                yield Finding((key,), f"{key} serves {only}automatic oversampling only", False)
         return
     spectral = any(key.startswith("beam.spectrum.") or key == "beam.spectrum" for key in given)
     if spectral:

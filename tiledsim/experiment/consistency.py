@@ -59,8 +59,8 @@ def findings(given: Given) -> list[Finding]:
     Values of a wrong type, which are refused elsewhere, are passed over.
     """
     found: list[Finding] = []
-    for rule in (_twice, _sweeps, _sources, _panels, _placed_origin, _crystal, _beam, _sampling,
-                 _detector, _shots):  # fmt: skip
+    for rule in (_twice, _sweeps, _sources, _panels, _placed_origin, _crystal, _factors, _beam,
+                 _sampling, _detector, _shots):  # fmt: skip
         try:
             found += rule(given)
         except (TypeError, ValueError, AttributeError, OverflowError, KeyError, IndexError):
@@ -255,6 +255,19 @@ def _crystal(given: Given) -> Iterator[Finding]:
     table = ("structure_factors.hkl_file", "structure_factors.fdump_file", "structure_factors.file")
     if not any(key in given for key in table):
         yield from _idle(given, ("structure_factors.interpolate",), "there is no table")
+
+
+_OF_A_FILE: Final = tuple(
+    f"structure_factors.{name}"
+    for name in ("format", "columns", "intensities", "scale", "fill_missing", "model_file",
+                 "dmin_A", "solvent_k_e_per_A3", "solvent_B_A2", "f_prime", "anomalous")
+)  # fmt: skip
+
+
+def _factors(given: Given) -> Iterator[Finding]:
+    if "structure_factors.file" not in given:
+        yield from _idle(given, (*_OF_A_FILE, "crystal.space_group"),
+                         "it serves structure_factors.file, which is not given")  # fmt: skip
 
 
 def _beam(given: Given) -> Iterator[Finding]:

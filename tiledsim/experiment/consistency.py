@@ -247,7 +247,7 @@ def _crystal(given: Given) -> Iterator[Finding]:
         yield from _excluded(given, (mosaic + "spread_deg", mosaic + "domains"),
                              "crystal.mosaic.matrices_file lists the domains")  # fmt: skip
         yield from _idle(given, (mosaic + "seed",), "nothing is drawn")
-    elif not given.get(mosaic + "spread_deg"):
+    elif not given.get(mosaic + "spread_deg") and (mosaic + "spread_abc_deg") not in given:
         yield from _idle(given, (mosaic + "domains", mosaic + "seed"), "the spread is 0")
     elif given.get(mosaic + "domains") == 1:
         yield from _idle(given, (mosaic + "spread_deg", mosaic + "seed"),
@@ -284,7 +284,10 @@ def _beam(given: Given) -> Iterator[Finding]:
                          "a flux of 0 stands for none, and the fluence counts")  # fmt: skip
         yield from _idle(given, ("beam.exposure_s",), "no beam.flux_photons_per_s is given")
         size = given.get("crystal.size_mm", (0, 0, 0))
-        if given.get("beam.beamsize_mm", 0.0) >= max(size[1:]):
+        illuminated = ("crystal.size_um", "crystal.volume_um3", "beam.profile")
+        if given.get("beam.beamsize_mm", 0.0) >= max(size[1:]) and not any(
+            key in given for key in illuminated
+        ):
             yield from _idle(given, ("beam.beamsize_mm",),
                              "no flux is given, and the beam clips no crystal.size_mm")  # fmt: skip
     if given.get("beam.polarization_correction") is False:

@@ -200,6 +200,7 @@ ABOUT_FILES: Final = ("structure_factors.", "crystal.space_group")
 """They are about files of reflections and atoms, which tests of structure factors read."""
 
 NEEDS_MORE: Final = {
+    "beam.profile", "crystal.size_um", "crystal.volume_um3",
     "rotation.axis", "beam.dispersion_steps", "detector.pivot", "structure_factors.interpolate",
     "beam.energy_eV", "beam.spectrum.wavelengths_A", "beam.spectrum.weights",
     "crystal.mosflm_matrix_file", "structure_factors.fdump_file", "shots.misset_deg",

@@ -290,6 +290,9 @@ def _beam(given: Given) -> Iterator[Finding]:
         ):
             yield from _idle(given, ("beam.beamsize_mm",),
                              "no flux is given, and the beam clips no crystal.size_mm")  # fmt: skip
+    if not any(key in given for key in ("crystal.size_um", "crystal.volume_um3")):
+        yield from _idle(given, ("beam.profile",),
+                         "no crystal.size_um or volume_um3 says what is illuminated")  # fmt: skip
     if given.get("beam.polarization_correction") is False:
         yield from _idle(given, ("beam.polarization",), "beam.polarization_correction is off")
     polarized = given.get("beam.polarization") and given.get("beam.polarization_correction", True)

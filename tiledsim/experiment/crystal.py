@@ -1,8 +1,8 @@
 """The crystal: its cell, orientation, size, shape and mosaic domains."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tiledsim.experiment.part import (
     Count,

@@ -196,8 +196,8 @@ RESOLVED: Final = {
 }
 """What a setting comes to where nothing is given: to write it down changes nothing."""
 
-ABOUT_FILES: Final = ("structure_factors.", "crystal.space_group")
-"""They are about files of reflections and atoms, which tests of structure factors read."""
+ABOUT_FILES: Final = ("structure_factors.", "crystal.space_group", "noise.")
+"""They are about files of reflections, of atoms and of detectors, which other tests read."""
 
 NEEDS_MORE: Final = {
     "beam.profile", "crystal.size_um", "crystal.volume_um3",

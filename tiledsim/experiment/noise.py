@@ -1,13 +1,22 @@
 """What makes counts of the expected photons: noise, electronics, point spread, pixels that fail."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tiledsim.experiment.part import Count, NotNegative, Part, Positive
+from tiledsim.experiment.part import (
+    Count,
+    File,
+    NotNegative,
+    Part,
+    Positive,
+    Real,
+    Switch,
+    Whole,
+)
 
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+PixelValue = Annotated[Whole, Field(ge=-(2**31), le=2**32 - 1)]
+Seed = Annotated[Whole, Field(ge=0, le=2**32 - 1)]
 LayoutName = Literal[
     "pilatus_300k", "pilatus_1m", "pilatus_2m", "pilatus_6m", "eiger_1m", "eiger_4m", "eiger_9m",
     "eiger_16m", "eiger2_4m", "eiger2_9m", "eiger2_16m",
@@ -19,10 +28,10 @@ class PointSpread(Part):
 
     kind: Literal["gaussian", "fiber"] | None = None
     fwhm_um: Positive = 46.0
-    tail: Annotated[float, Field(gt=0, lt=1)] | None = None
+    tail: Annotated[Real, Field(gt=0, lt=1)] | None = None
     """Share of the light that may lie outside the radius: 1e-6 (gaussian), 0.01 (fiber)."""
     radius_px: Count | None = None
-    kernel_file: Path | None = None
+    kernel_file: File | None = None
     edges: Literal["lost", "reflected"] = "lost"
 
     @model_validator(mode="after")
@@ -38,23 +47,23 @@ class Noise(Part):
     """Counts instead of expected photons.  A section without keys counts photons, and no more."""
 
     seed: Seed = 1
-    poisson: bool = True
+    poisson: Switch = True
     flicker_percent: NotNegative = 0.0
     calibration_percent: NotNegative = 0.0
     calibration_seed: Seed = 123456789
     gain_adu_per_photon: Positive = 1.0
     adc_adu: NotNegative = 0.0
     readout_adu: NotNegative = 0.0
-    bits: Annotated[int, Field(ge=1, le=32)] = 16
+    bits: Annotated[Whole, Field(ge=1, le=32)] = 16
     saturation_adu: Count | None = None
     image: Literal["auto", "uint16", "uint32", "int32"] = "auto"
-    gap_value: int | None = None
-    dead_value: int = 0
+    gap_value: PixelValue | None = None
+    dead_value: PixelValue = 0
     modules: tuple[Count, Count, Count] | tuple[Count, Count, Count, Count] | LayoutName | None = (
         None
     )
     """Modules across and down, pixels between (fast, then slow where it differs); or a name."""
-    gap_file: Path | None = None
-    dead_file: Path | None = None
-    hot_file: Path | None = None
+    gap_file: File | None = None
+    dead_file: File | None = None
+    hot_file: File | None = None
     point_spread: PointSpread = PointSpread()

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import tomli_w
@@ -94,7 +95,7 @@ def _resolve_files(value: Any, base: Path) -> None:
 
 
 def experiment_error(
-    model: type[BaseModel], error: ValidationError, fields: Mapping[str, Any]
+    model: type[BaseModel], error: ValidationError, fields: Mapping[str, Any] = MappingProxyType({})
 ) -> ExperimentError:
     """Turn a report of pydantic into an ExperimentError that names every mistake in ``fields``."""
     sentences = explain(model, error).split(BETWEEN)

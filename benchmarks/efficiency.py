@@ -80,7 +80,7 @@ def main() -> int:
     ):
         client.run(efficiency.imported)
         files = LocalFiles(Path(folder))
-        job = Job(files.url, "0" * 64, layout, backend, "float64", False)
+        job = Job(files.url, "run", "0" * 64, layout, backend, "float64", False)
         journal = Journal(files)
         processes = psutil.Process(), psutil.Process(scheduler)
         with Lease(files) as lease:

@@ -178,6 +178,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
     from tiledsim.scheduler.store import image as store
     from tiledsim.scheduler.store.files import open_files
     from tiledsim.scheduler.store.layout import choose_layout
+    from tiledsim.scheduler.store.shards import open_shards
 
     scene = scene_of(WORKLOADS["square, 1 step"], side)
     layout = choose_layout(scene)
@@ -189,7 +190,8 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
             files = open_files(Path(scratch) / "a.zarr")
             store.create(files, layout, "float32", 0.11)
             save_scene(files, scene)
-            job = Job(files.url, scene.hash, layout, "cuda", "float64", True)
+            store.publish(files, {"run": "run"})
+            job = Job(files.url, "run", scene.hash, layout, "cuda", "float64", True)
             render_tiles(job, tiles[:1])  # loads the scene and the kernel
             started = time.perf_counter()
             render_tiles(job, tiles)
@@ -201,10 +203,11 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as scratch:
             files = open_files(Path(scratch) / "a.zarr")
             store.create(files, layout, "float32", 0.11)
-            image = store.open_image(files)
+            store.publish(files, {"run": "run"})
+            image, shards = store.open_image(files), open_shards(files, "run")
             started = time.perf_counter()
             for (index, _), part in zip(tiles, pixels, strict=True):
-                store.write_tile(files, image, layout, layout.tile_at(index), part, fsync=True)
+                store.write_tile(shards, image, layout, layout.tile_at(index), part, fsync=True)
             found["write"].append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in found.items()}
 

@@ -15,7 +15,7 @@ from tiledsim.kernels.rendered import OnHost
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
 from tiledsim.scheduler.session import task as worker
 from tiledsim.scheduler.store import files
-from tiledsim.scheduler.store.files import LocalFiles
+from tiledsim.scheduler.store.shards import Found, ShardFolder
 
 TILE_SECONDS = 0.1
 ANSWER_SECONDS = 1.0
@@ -77,27 +77,24 @@ class _Renderer:
         return pixels
 
 
-class _Files(LocalFiles):
+class _Files(ShardFolder):
     tile = -1
 
-    @staticmethod
-    def _complete(target: Path, data: bytes, *, durable: bool) -> Path:
+    def _complete(self, key: str, data: bytes, *, durable: bool) -> str:
         if _ordered("write_raise", _Files.tile):
             raise OSError(errno.EIO, "Input/output error (told so)")
         if _ordered("write_hang", _Files.tile):
             time.sleep(HANG_SECONDS)
         if _ordered("die_in_write", _Files.tile):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.with_name(f"{target.name}.{'0' * 32}.partial").write_bytes(
-                data[: len(data) // 2]
-            )
+            super()._complete(key, data[: len(data) // 2], durable=durable)
             _die()
-        return LocalFiles._complete(target, data, durable=durable)
+        return super()._complete(key, data, durable=durable)
 
-    def write(self, key: str, data: bytes, /, *, durable: bool = True) -> None:
-        super().write(key, data, durable=durable)
+    def put(self, key: str, data: bytes, /, *, durable: bool) -> Found | None:
+        found = super().put(key, data, durable=durable)
         if _ordered("die_after_write", _Files.tile):
             _die()
+        return found
 
 
 _real_renderer, _real_image = worker.renderer_of, worker.image_of
@@ -109,7 +106,7 @@ def disturbed_render_tiles(
     """Do what a worker does, disturbed on chosen tiles as the orders say."""
     numbers = {job.layout.tile_at(index): index for index, _ in tiles}
     files.ANSWER_SECONDS = ANSWER_SECONDS
-    worker.image_of = lambda location, layout: (  # type: ignore
-        _Files(Path(location)), _real_image(location, layout)[1],
+    worker.image_of = lambda location, layout, run: (  # type: ignore
+        _Files(Path(location), run), _real_image(location, layout, run)[1],
     )  # fmt: skip
     return worker.render_tiles(job, tiles, lambda backend, dtype: _Renderer(job, numbers))

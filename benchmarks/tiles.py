@@ -117,7 +117,7 @@ def drive(
 ) -> tuple[float, Journal]:
     """Work through so many tiles; return the seconds, and the journal in the folder."""
     files = LocalFiles(folder)
-    job = Job(files.url, "0" * 64, layout_of(count), "cpu", "float64", False)
+    job = Job(files.url, "run", "0" * 64, layout_of(count), "cpu", "float64", False)
     journal, done = Journal(files), np.zeros(count, dtype=np.bool_)
     with Lease(files) as lease:
         work = Driver(

@@ -189,14 +189,15 @@ class _Run:
                 record_devices(files, scene, options.dtype, devices)
             if "summary" in store.read_attributes(files):
                 return load_summary(files)
-            job = Job(files.url, scene.hash, layout, name, options.dtype, options.fsync,
+            run = store.read_attributes(files)["run"]
+            job = Job(files.url, run, scene.hash, layout, name, options.dtype, options.fsync,
                       self._photons)  # fmt: skip
             try:
                 run_session(
                     client, files, lease, job, plan, attempts=options.attempts,
                     callbacks=self._callbacks, deadline=self._deadline, task=self._with.task,
                 )  # fmt: skip
-                return finish(files, lease, layout, scene)
+                return finish(files, lease, run, layout, scene)
             finally:
                 if devices and not place.on_this_machine:
                     release_devices(client, name, options.dtype)

@@ -18,6 +18,7 @@ from tiledsim.scheduler.journal.journal_file import FAILURE, Part, Session
 from tiledsim.scheduler.journal.record_dtype import pack
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
 from tiledsim.scheduler.store.files import Files
+from tiledsim.scheduler.store.shards import ROOT, run_of
 
 PREFIX = "run/journal/"
 SUFFIX = ".npz"
@@ -29,8 +30,12 @@ ERROR_CHARACTERS = 300
 class Journal:
     """The records of a store, and the history of its run."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, run: str | None = None) -> None:
+        """``run`` is the identity of the run, that of the store by default; parts of another one
+        are passed over.
+        """
         self._files = files
+        self._run = (run_of(files.read(ROOT)) or "") if run is None else run
         self.mark = uuid.uuid4().hex[:12]
         """Of what this object writes: two drivers never write the same file."""
         self._number: int | None = None
@@ -69,6 +74,8 @@ class Journal:
                 f"{self.url}/{key}: the journal is damaged: {str(error)[:200]}; render anew with "
                 "`overwrite`"
             ) from None
+        if part.run != self._run:  # of a driver that woke when the store was another run's
+            return Part(run=self._run)
         numbers = part.tiles()
         strange = numbers[(numbers < 0) | (numbers >= tiles)]
         if strange.size:
@@ -93,6 +100,7 @@ class Journal:
         ]  # fmt: skip
         self._write(
             Part(
+                run=self._run,
                 session=session,
                 workers=tuple(workers),
                 errors=tuple(errors),
@@ -103,7 +111,7 @@ class Journal:
 
     def drop(self, tiles: Iterable[int]) -> None:
         """Take the records of tiles back, all at once: they are to be rendered again."""
-        self._write(Part(dropped=np.array(sorted(tiles), dtype=np.int64)))
+        self._write(Part(run=self._run, dropped=np.array(sorted(tiles), dtype=np.int64)))
         self._begin_next()
 
     def _write(self, part: Part) -> None:

@@ -60,6 +60,8 @@ def _no_tiles() -> NDArray[np.int64]:
 class Part:
     """What one file holds.  Later parts stand above earlier ones."""
 
+    run: str = ""
+    """The run that it belongs to; what is of another run does not count."""
     session: Session | None = None
     """None in a part that only takes records back."""
     workers: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ class Part:
     def encode(self) -> bytes:
         """Return the bytes of the file."""
         about = {
+            "run": self.run,
             "session": None if self.session is None else asdict(self.session),
             "workers": self.workers,
             "errors": self.errors,
@@ -90,6 +93,7 @@ class Part:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 about = json.loads(str(file["about"]))
                 part = cls(
+                    run=str(about.get("run", "")),
                     session=None if about["session"] is None else _session(**about["session"]),
                     workers=tuple(str(name) for name in about["workers"]),
                     errors=tuple(str(error) for error in about["errors"]),

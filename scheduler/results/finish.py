@@ -13,12 +13,12 @@ from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.lease import Lease
 
 
-def finish(files: Files, lease: Lease, layout: Layout, scene: Scene) -> Summary:
+def finish(files: Files, lease: Lease, run: str, layout: Layout, scene: Scene) -> Summary:
     """Write the summary of a run whose tiles are all done, and return it; with the lease held.
 
     Raises RunError where a record is missing or the store takes no more.
     """
-    records = Records(Journal(files), layout.tiles)
+    records = Records(Journal(files, run), layout.tiles)
     if not records.done.all():  # an object store may let an old write win over a new one
         raise RunError(
             f"{files.url}: the journal has {len(records):,} of {layout.tiles:,} tiles, though all "
@@ -31,7 +31,7 @@ def finish(files: Files, lease: Lease, layout: Layout, scene: Scene) -> Summary:
         lease.renew()
         store.sweep_partial_files(files)
         write_columns(files, layout, records)
-        store.update_attributes(files, {"summary": summary.to_json()})
+        store.update_attributes(files, {"summary": summary.to_json()}, run)
     except OSError as error:
         raise RunError(
             f"{what_failed(files, error)}; all tiles are done, but not the summary; `resume` "

@@ -1,6 +1,7 @@
 """Making the store of a run, and what is written about it: by the driver, with the lease held."""
 
 import sys
+import uuid
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,7 @@ def create_store(
     Raises StoreError, or RunError for a full disk; what is half made then is made anew.
     """
     attributes = {
+        "run": uuid.uuid4().hex,
         "experiment": experiment.to_toml(),
         "title": experiment.title,
         "mode": scene.mode,

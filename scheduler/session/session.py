@@ -31,7 +31,7 @@ def run_session(
     Raises RunError where something is left to do; what is done is kept, and a run with ``resume``
     goes on from there.
     """
-    journal = Journal(files)
+    journal = Journal(files, job.run)
     done = read_records(files, job.layout).done
     store.sweep_partial_files(files)
     clear_logs(files)

@@ -25,12 +25,13 @@ from tiledsim.detector_model.stage import start_tile
 from tiledsim.errors import BackendError
 from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
-from tiledsim.pixel_statistics import combine_rows
+from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord, measure
 from tiledsim.scheduler.session.photons import photons_of
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
+from tiledsim.scheduler.store.files import NO_ROOM, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.shards import Shards, open_shards
 from tiledsim.tile import Tile
 
 SCENES = "run/scene"
@@ -46,6 +47,8 @@ class Job:
     """What all tasks of a run have in common."""
 
     location: str
+    run: str
+    """The identity of the run; a task writes into no other."""
     scene_hash: str
     layout: Layout
     backend: str
@@ -101,10 +104,11 @@ def _load_scene(location: str, scene_hash: str) -> Any:
 
 
 @lru_cache(maxsize=4)
-def image_of(location: str, layout: Layout) -> tuple[Files, Any]:
-    """Open a store and its image; one that was overwritten with another layout is opened anew."""
+def image_of(location: str, layout: Layout, run: str) -> tuple[Shards, Any]:
+    """Open the image of a run and where its shards go; no other run's."""
     files = open_files(location)
-    return files, store.open_image(files, layout)
+    shards = open_shards(files, run)
+    return shards, store.open_image(files, layout)
 
 
 @lru_cache(maxsize=2)
@@ -188,13 +192,16 @@ def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
         made = begun.pending.result()  # first: a GPU may still write into its memory
         statistics = combine_rows(made.rows, tile, begun.scene.roi)
         rendered = time.perf_counter()
-        files, image = image_of(job.location, job.layout)
-        store.write_tile(files, image, job.layout, tile, made.pixels, fsync=job.fsync)
+        shards, image = image_of(job.location, job.layout, job.run)
+        pixels = store.write_tile(shards, image, job.layout, tile, made.pixels, fsync=job.fsync)
+        if pixels is not made.pixels:  # another task was first
+            columns = columns_inside(tile, begun.scene.roi)
+            statistics = combine_rows(reduce_rows(pixels, *columns), tile, begun.scene.roi)
         written = time.perf_counter()
     except Exception as error:
         return _failure(index, attempt, error)
     return measure(
-        begun.scene, tile, made.pixels, statistics, index=index, attempt=attempt,
+        begun.scene, tile, pixels, statistics, index=index, attempt=attempt,
         worker=worker_name(), render_seconds=rendered - started, write_seconds=written - rendered,
     )  # fmt: skip
 

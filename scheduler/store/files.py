@@ -26,6 +26,9 @@ ANSWER_SECONDS = 300.0
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a store that no other write will escape: it is full, over its quota, or read-only."""
+REMOVE_ATTEMPTS = 20
+RUN = "tiledsim-run"
+"""The attribute of a shard, in an object store, that says which run it belongs to."""
 CREATE_AGAIN_SECONDS = (0.2, 1.0, 5.0, 20.0, 0.0)
 """Pauses before a conditional put is repeated; none after the last."""
 
@@ -34,6 +37,8 @@ class Files(Protocol):
     """Keys with bytes behind them."""
 
     url: str
+    settled: bool
+    """Whether the store is there: where it is not, it is not made by writing into it."""
 
     def read(self, key: str, /) -> bytes | None:
         """Return the bytes of a key, None where there is none."""
@@ -70,7 +75,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def _answered(
+def answered(
     method: Callable[Concatenate[Self, str, Parameters], Result],
 ) -> Callable[Concatenate[Self, str, Parameters], Result]:
     """Let a method of one key fail with StoreError where the store is silent for too long.
@@ -121,8 +126,9 @@ class LocalFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.url = str(folder)
+        self.settled = False
 
-    @_answered
+    @answered
     def read(self, key: str) -> bytes | None:
         """Return the bytes of a key, None where there is none."""
         try:
@@ -130,15 +136,17 @@ class LocalFiles:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
-    @_answered
+    @answered
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Write a key by renaming a complete file."""
         target = self.folder / key
+        if self.settled and not self.folder.is_dir():
+            raise StoreError(f"{self.url}: the store was moved or deleted while it was written")
         os.replace(self._complete(target, data, durable=durable), target)
         if durable:
             sync_to_disk(target)
 
-    @_answered
+    @answered
     def create(self, key: str, data: bytes) -> bool:
         """Write a key that must not exist, by a link, which never replaces a file."""
         target = self.folder / key
@@ -171,7 +179,7 @@ class LocalFiles:
             raise
         return made
 
-    @_answered
+    @answered
     def delete(self, key: str) -> None:
         """Remove a key, if it is there."""
         (self.folder / key).unlink(missing_ok=True)
@@ -195,6 +203,13 @@ class LocalFiles:
         if folder.is_symlink():
             folder.unlink()
         elif folder.is_dir():
+            for _ in range(REMOVE_ATTEMPTS):
+                try:
+                    shutil.rmtree(folder)
+                    return
+                except OSError as error:  # a task of a run that is no more writes there
+                    if error.errno != errno.ENOTEMPTY:
+                        raise
             shutil.rmtree(folder)
 
     def zarr(self) -> Any:
@@ -211,6 +226,7 @@ class ObjectFiles:
         from tiledsim.scheduler.store.objects import check_url, open_object_store
 
         check_url(url)
+        self.settled = False
         self.url = url.rstrip("/")
         self._store = open_object_store(self.url)
 
@@ -219,7 +235,7 @@ class ObjectFiles:
 
         return StoreError(f"{self.url}/{key}: {what_it_says(error)}")
 
-    @_answered
+    @answered
     def read(self, key: str) -> bytes | None:
         """Return the bytes of a key, None where there is none."""
         import obstore
@@ -231,7 +247,7 @@ class ObjectFiles:
         except Exception as error:
             raise self._failed(key, error) from None
 
-    @_answered
+    @answered
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Write a key; what an object store has accepted is durable."""
         import obstore
@@ -241,7 +257,7 @@ class ObjectFiles:
         except Exception as error:
             raise self._failed(key, error) from None
 
-    @_answered
+    @answered
     def create(self, key: str, data: bytes) -> bool:
         """Write a key that must not exist, by a conditional put.
 
@@ -263,7 +279,48 @@ class ObjectFiles:
                 time.sleep(pause)
         raise AssertionError("the last pause is none")
 
-    @_answered
+    @answered
+    def create_for(
+        self, key: str, data: bytes, run: str
+    ) -> tuple[bytes, str | None, dict[str, Any]] | None:
+        """Write a key that must not exist, with the identity of a run.
+
+        Returns None, or what is there: its bytes, its run and what tells it from a later one.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, GenericError
+
+        for pause in CREATE_AGAIN_SECONDS:
+            try:
+                obstore.put(self._store, key, data, mode="create", attributes={RUN: run})
+                return None
+            except AlreadyExistsError:
+                there = obstore.get(self._store, key)
+                tag: dict[str, Any] = {
+                    name: there.meta[name] for name in ("e_tag", "version") if there.meta[name]
+                }
+                return bytes(there.bytes()), there.attributes.get(RUN), tag
+            except Exception as error:
+                if not pause or not isinstance(error, GenericError):
+                    raise self._failed(key, error) from error
+                time.sleep(pause)
+        raise AssertionError("the last pause is none")
+
+    @answered
+    def replace_for(self, key: str, data: bytes, run: str, tag: Any) -> bool:
+        """Write a key of a run, if what is there is still what ``tag`` names."""
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        try:
+            obstore.put(self._store, key, data, mode=tag, attributes={RUN: run})
+        except (PreconditionError, FileNotFoundError):
+            return False
+        except Exception as error:
+            raise self._failed(key, error) from error
+        return True
+
+    @answered
     def delete(self, key: str) -> None:
         """Remove a key, if it is there."""
         import obstore

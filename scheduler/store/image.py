@@ -7,6 +7,7 @@ was written.  A shard is written whole or not at all; docs/store.md says what ma
 import contextlib
 import json
 import re
+import uuid
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from zarr.storage import MemoryStore
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.store.files import Files, LocalFiles, sync_to_disk, through_zarr
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.shards import ROOT, Shards, run_of
 from tiledsim.tile import Tile
 
 FORMAT = "tiledsim"
 FORMAT_VERSION = 2
 DIMENSIONS = ("shot", "panel", "slow", "fast")
-ROOT = "zarr.json"
 FOLDERS = ("image", *DIMENSIONS, "geometry", "tiles", "run")
 """All that a store has beside its root document; nothing else is ever deleted."""
 UNFINISHED = {"tiledsim_being_made": True}
@@ -98,6 +99,11 @@ def clear(files: Files) -> None:
     that was cut short is known as one.
     """
     _write_document(files, UNFINISHED)
+    if isinstance(files, LocalFiles) and (files.folder / "image").is_dir():
+        # In one step, so that tasks of the old run, which write through its open directory, have
+        # nothing to do with the new one from here on.
+        (files.folder / "run").mkdir(exist_ok=True)
+        (files.folder / "image").rename(files.folder / "run" / f"removed-{uuid.uuid4().hex}")
     for folder in FOLDERS[:-1]:
         files.remove(f"{folder}/")
     for name in files.names("run/"):
@@ -169,9 +175,15 @@ def _write_document(files: Files, attributes: dict[str, Any]) -> None:
     files.write(ROOT, json.dumps(document, indent=2).encode())
 
 
-def update_attributes(files: Files, attributes: dict[str, Any]) -> None:
-    """Add to what is written about the run.  The driver alone does this."""
-    about = _document(files)
+def update_attributes(files: Files, attributes: dict[str, Any], run: str | None = None) -> None:
+    """Add to what is written about the run, that named ``run``.  The driver alone does this.
+
+    Raises StoreError where the store is of another run by now.
+    """
+    data = files.read(ROOT)
+    if data is None or (run is not None and run_of(data) != run):
+        raise StoreError(f"{files.url}: the store was overwritten, moved or deleted meanwhile")
+    about = json.loads(data)
     about["attributes"] |= attributes
     files.write(ROOT, json.dumps(about, indent=2).encode())
 
@@ -218,12 +230,12 @@ def read_tile(image: Any, tile: Tile) -> NDArray[Any]:
 
 
 def write_tile(
-    files: Files, image: Any, layout: Layout, tile: Tile, pixels: NDArray[Any], *, fsync: bool
-) -> None:
+    shards: Shards, image: Any, layout: Layout, tile: Tile, pixels: NDArray[Any], *, fsync: bool
+) -> NDArray[Any]:
     """Write the shards of a tile whole; durable before it returns, if ``fsync``.
 
-    A shard is encoded in memory and put into the store as one key: what was there before, torn or
-    not, is neither read nor deleted.  So a writer that was given up and comes late does no harm.
+    A shard is encoded in memory and put into the run as one key.  Returns the pixels that are
+    stored: those given, but for shards that another task of the run had written before.
     """
     if pixels.shape != (tile.rows, tile.cols) or pixels.dtype != image.dtype:
         raise StoreError(
@@ -235,7 +247,16 @@ def write_tile(
         cols = slice(part.fast_start - tile.fast_start, part.fast_stop - tile.fast_start)
         key = image.metadata.encode_chunk_key(index)
         shard = _encode_shard(image, key, part, pixels[None, None, rows, cols])
-        files.write(f"image/{key}", shard, durable=fsync)
+        found = shards.put(key, shard, durable=fsync)
+        if found is None:
+            continue
+        there = _decode_shard(image, key, part, found.data)
+        if there is None:
+            shards.replace(key, shard, found, durable=fsync)
+        else:
+            pixels = pixels.copy()
+            pixels[rows, cols] = there
+    return pixels
 
 
 def _encode_shard(image: Any, key: str, part: Tile, pixels: NDArray[Any]) -> bytes:
@@ -249,6 +270,17 @@ def _encode_shard(image: Any, key: str, part: Tile, pixels: NDArray[Any]) -> byt
         part.fast_start : part.fast_stop,
     ] = pixels
     return bytes(kept[key].to_bytes())
+
+
+def _decode_shard(image: Any, key: str, part: Tile, data: bytes) -> NDArray[Any] | None:
+    """Return the pixels [rows, cols] of a shard's bytes; None for one that is damaged."""
+    kept: dict[str, Any] = image.metadata.to_buffer_dict(default_buffer_prototype())
+    kept[key] = default_buffer_prototype().buffer.from_bytes(data)
+    try:
+        pixels = read_tile(zarr.open_array(MemoryStore(kept), mode="r"), part)
+    except Exception:  # zarr's codecs raise errors of many kinds for torn shards
+        return None
+    return None if np.isnan(pixels).any() else pixels
 
 
 def _one_line(error: Exception) -> str:

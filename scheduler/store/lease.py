@@ -131,6 +131,7 @@ class Lease:
                 self._files.delete(key)
             raise StoreError(f"{self._files.url}: another process took the store at this moment")
         self._key, self._renewed = key, time.monotonic()
+        self._files.settled = True  # what is missing from here on was taken away
         for old in abandoned:
             self._files.delete(old)
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
@@ -166,7 +167,11 @@ class Lease:
         with self._lock:
             if self._ended.is_set() or time.monotonic() - self._renewed < RENEW_SECONDS:
                 return
-            if self._key != max(_keys(self._files), default=""):
+            newest = max(_keys(self._files), default="")
+            if not newest:
+                self._lost = "the store was moved or deleted while it was written"
+                return
+            if self._key != newest:
                 self._lost = "another process has taken this store over"
                 return
             self._files.write(self._key, self._content(), durable=False)

@@ -184,6 +184,7 @@ def break_writes(
 ) -> None:
     """Let a fault happen in the first writes of keys with ``part`` in their path."""
     from tiledsim.scheduler.store.files import LocalFiles
+    from tiledsim.scheduler.store.shards import ShardFolder
 
     real, left = LocalFiles._complete, [times]
 
@@ -194,6 +195,15 @@ def break_writes(
         return real(target, data, durable=durable)
 
     monkeypatch.setattr(LocalFiles, "_complete", staticmethod(complete))
+    real_shard = ShardFolder._complete
+
+    def complete_shard(self: ShardFolder, key: str, data: bytes, *, durable: bool) -> str:
+        if part in f"image/{key}" and left[0] > 0:
+            left[0] -= 1
+            fault()
+        return real_shard(self, key, data, durable=durable)
+
+    monkeypatch.setattr(ShardFolder, "_complete", complete_shard)
 
 
 def no_room() -> None:

@@ -229,7 +229,7 @@ def test_no_credentials_anywhere(bucket: str, tmp_path: Path) -> None:
     found = objects(bucket)
     assert json.loads(found["image.zarr/zarr.json"])["attributes"]["command"].endswith(location)
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
-    job = pickle.dumps(Job(location, "0" * 64, layout, "cpu", "float64", True))
+    job = pickle.dumps(Job(location, "run", "0" * 64, layout, "cpu", "float64", True))
     for text in (*found.values(), *said, job):
         assert SECRET.encode() not in text
         assert KEY_ID.encode() not in text

@@ -87,7 +87,7 @@ def test_the_first_record_of_a_tile_counts() -> None:
     first, second = Journal(files), Journal(files)
     first.append([record(4, total=1.0), record(4, total=2.0)], [], session(first))
     second.append([record(4, total=3.0), record(5)], [], session(second))
-    records = second.read(9)
+    records = Records(second, 9)
     assert records[4].total == 1.0
     assert [tiles for _, tiles, _ in records.sessions] == [1, 1]
 
@@ -97,7 +97,7 @@ def test_records_that_are_taken_back_can_be_given_again() -> None:
     journal = Journal(files)
     journal.append([record(i, total=1.0) for i in range(5)], [], session(journal))
     Journal(files).drop([1, 3])
-    assert list(journal.read(5)) == [0, 2, 4]
+    assert list(Records(journal, 5)) == [0, 2, 4]
     again = Journal(files)
     again.append([record(3, total=2.0)], [], session(again))
     records = again.read(5)
@@ -113,7 +113,7 @@ def test_what_failed_and_who_was_lost_is_kept() -> None:
     first.append([], [TileFailure(2, 1, "w9", "OSError: full")], session(first))
     first.append([record(1)], [TileFailure(2, 2, "?", "x" * 999)], session(first, lost_workers=2))
     second.append([record(2)], [], session(second))
-    records = second.read(3)
+    records = Records(second, 3)
     assert records.failed_tiles.tolist() == [2, 2]
     assert records.workers == ("?", "w1", "w2", "w9")
     (told, tiles, failed), (_, _, none) = records.sessions
@@ -127,9 +127,9 @@ def test_a_write_that_fails_loses_nothing_and_counts_nothing_twice() -> None:
     files.failing = 1
     with pytest.raises(OSError, match="No space"):
         journal.append([record(1)], [TileFailure(5, 1, "w", "e")], session(journal))
-    assert list(journal.read(6)) == [0]
+    assert list(Records(journal, 6)) == [0]
     journal.append([record(1)], [TileFailure(5, 1, "w", "e")], session(journal))
-    records = journal.read(6)
+    records = Records(journal, 6)
     assert list(records) == [0, 1]
     assert records.failed_tiles.tolist() == [5]
     assert records.given == 2
@@ -173,7 +173,7 @@ def test_two_drivers_never_write_the_same_file() -> None:
     first.append([record(0)], [], session(first))
     second.append([record(1)], [], session(second))
     first.append([record(2)], [], session(first))
-    assert list(second.read(3)) == [0, 1, 2]
+    assert list(Records(second, 3)) == [0, 1, 2]
 
 
 @given(st.integers(min_value=0), st.integers(1, 255))
@@ -219,10 +219,10 @@ def test_what_is_refused_names_the_file() -> None:
     journal.append([record(7)], [], session(journal))
     (key,) = files.content
     with pytest.raises(StoreError, match=rf"{key}: tile 7 of a run of 5 tiles"):
-        journal.read(5)
+        Records(journal, 5)
     files.content[key] = files.content[key][:-40]
     with pytest.raises(StoreError, match=rf"{key}: the journal is damaged: .*`overwrite`"):
-        journal.read(9)
+        Records(journal, 9)
     files.content = {"run/journal/00000000.jsonl": b"[]\n"}
     with pytest.raises(StoreError, match="an earlier tiledsim"):
-        journal.read(9)
+        Records(journal, 9)

@@ -61,7 +61,7 @@ def test_a_copied_scene_goes_with_its_last_user(
 def test_a_worker_of_another_version_renders_nothing(tmp_path: Path) -> None:
     """Such a one may join a run that has begun."""
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
-    job = Job(str(tmp_path), "0" * 64, layout, "cpu", "float64", False, version="9.9.9")
+    job = Job(str(tmp_path), "run", "0" * 64, layout, "cpu", "float64", False, version="9.9.9")
     (failure,) = worker.render_tiles(job, [(0, 1)])
     assert isinstance(failure, TileFailure)
     assert failure.error.endswith("the run 9.9.9; install the same")
@@ -85,7 +85,7 @@ def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(
             pixels = np.zeros((9, 9), np.float32)
             return Rendered(pixels, reduce_rows(pixels, 0, 9), 0.0)
 
-    def gone(location: str, layout: Layout) -> None:
+    def gone(location: str, layout: Layout, run: str) -> None:
         raise OSError("gone")
 
     monkeypatch.setattr(worker, "image_of", gone)
@@ -93,7 +93,7 @@ def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(
         worker, "scene_of", lambda *_: SimpleNamespace(roi=(0, 8, 0, 8), noise=None)
     )
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
-    job = Job("/x", "0" * 64, layout, "cuda", "float64", False)
+    job = Job("/x", "run", "0" * 64, layout, "cuda", "float64", False)
     (failure,) = worker.render_tiles(job, [(0, 1)], lambda backend, dtype: Renderer())  # type: ignore[arg-type,return-value]
     assert isinstance(failure, TileFailure)
     assert waited == [layout.tile_at(0)]
@@ -105,7 +105,9 @@ def test_what_failed_is_one_line_and_the_rest_in_the_log(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(worker, "scene_of", fails)
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
-    (failure,) = worker.render_tiles(Job("/x", "0" * 64, layout, "cpu", "float64", False), [(0, 1)])
+    (failure,) = worker.render_tiles(
+        Job("/x", "run", "0" * 64, layout, "cpu", "float64", False), [(0, 1)]
+    )
     assert isinstance(failure, TileFailure)
     assert failure.error == "ValueError: first line"
     assert "and many more" in failure.log

@@ -1,0 +1,214 @@
+"""The shards of one run: a writer puts them into the run that it was made for, or nowhere.
+
+A task may outlive its client, and wake when the store has long been overwritten, moved or made
+anew.  So a shard is never put under a name alone:
+
+* In a folder the directory ``image`` is opened once, the run's identity in the root document is
+  read after that, and all writing is relative to the open directory.  Overwriting makes another
+  directory; what a late task writes goes where its own directory is, or nowhere.
+* In an object store a shard carries the identity of its run.  It is put on the condition that the
+  key is not there; a shard of another run is replaced, if it has not changed meanwhile, by the run
+  that the root document names, and by no other.
+
+A shard that is there and whole stays: the first writer wins, so that what a record says of a tile
+remains true whoever comes later.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import uuid
+import weakref
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from tiledsim.errors import StoreError
+from tiledsim.scheduler.store.files import Files, LocalFiles, ObjectFiles, answered
+
+ROOT = "zarr.json"
+MODE = 0o644
+"""Of what is made: nobody else writes it, whatever the umask."""
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+"""What file systems without hard links say."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A shard of this run that is there already, with other bytes."""
+
+    data: bytes
+    tag: Any = None
+    """What tells it from a later one, in an object store."""
+
+
+class Shards(Protocol):
+    """Where the shards of one run go.  Keys are relative to the image."""
+
+    def put(self, key: str, data: bytes, /, *, durable: bool) -> Found | None:
+        """Store a shard that is not there; return the one that is, if it has other bytes.
+
+        Raises StoreError where the run that it is for is not there any more.
+        """
+
+    def replace(self, key: str, data: bytes, found: Found, /, *, durable: bool) -> None:
+        """Store a shard instead of one that is damaged."""
+
+
+def open_shards(files: Files, run: str) -> Shards:
+    """Open the image of a run for writing; StoreError if another run is there, or none."""
+    if isinstance(files, LocalFiles):
+        return ShardFolder(files.folder, run)
+    assert isinstance(files, ObjectFiles)
+    return ShardPrefix(files, run)
+
+
+def run_of(document: bytes | None) -> str | None:
+    """Return the identity of the run that a root document tells of; None where it tells of none."""
+    try:
+        found = json.loads(document or b"null")["attributes"]["run"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _gone(url: str) -> StoreError:
+    return StoreError(
+        f"{url}: the run that this task belongs to is not there any more: its store was "
+        "overwritten, moved or deleted"
+    )
+
+
+class ShardFolder:
+    """Shards in a folder, through the open directory of their image."""
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self.url = str(folder)
+        directory = os.O_RDONLY | os.O_DIRECTORY
+        try:
+            root = os.open(folder, directory)
+            try:
+                self._image = os.open("image", directory | os.O_NOFOLLOW, dir_fd=root)
+                weakref.finalize(self, os.close, self._image)
+                # After the image was opened: of an older image, a newer document does not tell.
+                with open(os.open(ROOT, os.O_RDONLY, dir_fd=root), "rb") as file:
+                    document = file.read()
+            finally:
+                os.close(root)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _gone(self.url) from error
+        if run_of(document) != run:
+            raise _gone(self.url)
+
+    @answered
+    def put(self, key: str, data: bytes, *, durable: bool) -> Found | None:
+        """Store a shard, by a link, which never replaces a file."""
+        try:
+            made = self._complete(key, data, durable=durable)
+            try:
+                self._link(made, key)
+            except FileExistsError:
+                with open(self._open(key, os.O_RDONLY), "rb") as file:
+                    found = file.read()
+                return None if found == data else Found(found)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(made, dir_fd=self._image)
+            if durable:
+                self._sync(str(PurePosixPath(key).parent))
+        except FileNotFoundError as error:  # the directory was removed with all that it held
+            raise _gone(self.url) from error
+        return None
+
+    @answered
+    def replace(self, key: str, data: bytes, found: Found, *, durable: bool) -> None:
+        """Store a shard instead of a damaged one, by renaming."""
+        try:
+            made = self._complete(key, data, durable=durable)
+            os.replace(made, key, src_dir_fd=self._image, dst_dir_fd=self._image)
+            if durable:
+                self._sync(str(PurePosixPath(key).parent))
+        except FileNotFoundError as error:
+            raise _gone(self.url) from error
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CLOEXEC, MODE, dir_fd=self._image)
+
+    def _link(self, made: str, key: str) -> None:
+        try:
+            os.link(made, key, src_dir_fd=self._image, dst_dir_fd=self._image)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            # Without links there is a moment in which two tasks of this run, of which one was
+            # given up, could both find nothing; they write the same tile of the same run.
+            with contextlib.suppress(FileNotFoundError):
+                os.close(self._open(key, os.O_RDONLY))
+                raise FileExistsError(key) from error
+            os.replace(made, key, src_dir_fd=self._image, dst_dir_fd=self._image)
+
+    def _complete(self, key: str, data: bytes, *, durable: bool) -> str:
+        """Write a complete file beside a key and return its name; its folders are made."""
+        for folder in list(PurePosixPath(key).parents)[-2::-1]:
+            try:
+                os.mkdir(str(folder), 0o755, dir_fd=self._image)
+            except FileExistsError:
+                continue
+            if durable:
+                self._sync(str(folder.parent))
+        made = f"{key}.{uuid.uuid4().hex}.partial"
+        try:
+            descriptor = self._open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk needs the room
+                os.unlink(made, dir_fd=self._image)
+            raise
+        return made
+
+    def _sync(self, folder: str) -> None:
+        descriptor = self._open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class ShardPrefix:
+    """Shards in an object store, each with the identity of its run."""
+
+    def __init__(self, files: ObjectFiles, run: str) -> None:
+        self.url = files.url
+        self._files = files
+        self._run = run
+        self._check_current()
+
+    def _check_current(self) -> None:
+        if run_of(self._files.read(ROOT)) != self._run:
+            raise _gone(self.url)
+
+    def put(self, key: str, data: bytes, /, *, durable: bool) -> Found | None:
+        """Store a shard on the condition that there is none; take the place of another run's."""
+        for _ in range(5):
+            there = self._files.create_for(f"image/{key}", data, self._run)
+            if there is None:
+                return None
+            found, run, tag = there
+            if run == self._run:
+                return None if found == data else Found(found, tag)
+            self._check_current()  # only the run that the store is of now takes its place
+            if self._files.replace_for(f"image/{key}", data, self._run, tag):
+                return None
+        raise StoreError(f"{self.url}/image/{key}: others write it again and again")
+
+    def replace(self, key: str, data: bytes, found: Found, /, *, durable: bool) -> None:
+        """Store a shard instead of a damaged one, if that has not changed."""
+        self._check_current()
+        self._files.replace_for(f"image/{key}", data, self._run, found.tag)

@@ -70,10 +70,10 @@ class Place:
                 with slurm_client(self.config, keys_folder) as client:
                     yield client
             case "cuda":
-                with gpu_client(self.gpus) as client:
+                with gpu_client(self.gpus, dashboard=self.dashboard) as client:
                     yield client
             case "local":
-                with local_client(self.workers, self.threads) as client:
+                with local_client(self.workers, self.threads, dashboard=self.dashboard) as client:
                     yield client
 
 
@@ -108,7 +108,7 @@ def choose_place(where: Where, client: Any = None) -> Place:
                     "leave it out"
                 )
         if client is not None:
-            return Place("client", client=client)
+            return Place("client", client=_usable(client))
         security_of(tls)
         return Place(
             "scheduler", scheduler=where.scheduler, scheduler_file=where.scheduler_file, tls=tls
@@ -120,6 +120,18 @@ def choose_place(where: Where, client: Any = None) -> Place:
     processes = where.workers or 1
     threads = where.threads or max(1, cores() // processes)
     return Place("local", processes, threads, dashboard=where.dashboard)
+
+
+def _usable(client: Any) -> Any:
+    """Return a Dask client that can be used from here; BackendError for another."""
+    if getattr(client, "asynchronous", None) is not False:
+        raise BackendError(
+            f"client: {type(client).__name__} cannot be used; give a distributed.Client that is not"
+            " asynchronous"
+        )
+    if client.status != "running":
+        raise BackendError(f"client: it is {client.status}; give one that is connected")
+    return client
 
 
 def _gpu_place(where: Where) -> Place:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import dask
 import psutil
 
-from tiledsim.errors import RunError
+from tiledsim.errors import BackendError, RunError
 from tiledsim.scheduler.cluster.gpus import environment_of, worker_names
+from tiledsim.scheduler.cluster.this_process import check_this_process
 
 CLOSE_SECONDS = 10.0
 LEAVE_SECONDS = 1.0
@@ -33,39 +33,99 @@ WITH_NANNIES = SETTINGS | {
 """On this machine."""
 
 
+DASHBOARD = SETTINGS | {"distributed.dashboard.link": "http://127.0.0.1:{port}/status"}
+"""Of Dask, where its dashboard is asked for: it is on this address alone."""
+
+
 def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return psutil.cpu_count(logical=False) or 1
+    """Cores that this process may use: of its machine, its affinity and its container."""
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
+
+
+def memory_bytes() -> int:
+    """Memory that this process may use: what is free, and what its container allows."""
+    from distributed.system import MEMORY_LIMIT
+
+    return min(int(psutil.virtual_memory().available), int(MEMORY_LIMIT))
 
 
 @contextmanager
-def local_client(workers: int, threads: int) -> Iterator[Any]:
+def local_client(workers: int, threads: int, *, dashboard: bool = False) -> Iterator[Any]:
     """Start workers on this machine and give a client of them.
 
     One worker lives in this process, as threads: the kernel releases the GIL, the tables are
-    shared and there is nothing to start.  Several are processes with nannies, which survive the
-    death of one.  Nothing listens on another address than 127.0.0.1.
+    shared, there is nothing to start and nothing listens.  Several are processes with nannies,
+    which survive the death of one; they speak TLS with keys that are made for this run and that
+    nobody else has, on 127.0.0.1.
     """
-    from distributed import LocalCluster
+    if workers > 1:
+        names = {str(number): {"nthreads": threads} for number in range(workers)}
+        with _process_client(names, dashboard) as client:
+            yield client
+        return
+    from distributed import SpecCluster
 
-    in_process = workers == 1
-    with dask.config.set(WITH_NANNIES):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=threads,
-            processes=not in_process,
-            host="127.0.0.1",
-            protocol="tcp://",
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            memory_limit=0 if in_process else "auto",
+    from tiledsim.scheduler.cluster.quiet import QuietWorker
+
+    check_this_process(0)
+    options = {"nthreads": threads, "protocol": "inproc://", "memory_limit": 0}
+    worker = {"cls": QuietWorker, "options": options}
+    with dask.config.set(DASHBOARD if dashboard else SETTINGS):
+        cluster = SpecCluster(
+            {"0": worker}, _scheduler(dashboard, protocol="inproc://"),
             silence_logs=logging.CRITICAL,
-        )
+        )  # fmt: skip
         with client_of(cluster) as client:
             yield client
+
+
+def _scheduler(dashboard: bool, **options: Any) -> dict[str, Any]:
+    from distributed import Scheduler
+
+    from tiledsim.scheduler.cluster.quiet import QuietScheduler
+
+    if not dashboard:
+        return {"cls": QuietScheduler, "options": {"dashboard": False} | options}
+    return {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0"} | options}
+
+
+@contextmanager
+def _process_client(workers: dict[str, dict[str, Any]], dashboard: bool) -> Iterator[Any]:
+    """Start a process with a nanny for each name, with the options of its worker."""
+    from distributed import Nanny, SpecCluster
+    from distributed.system import MEMORY_LIMIT
+
+    from tiledsim.scheduler.cluster.quiet import QuietWorker
+
+    check_this_process(len(workers))
+    security = own_security()
+    shared: dict[str, Any] = {
+        "host": "127.0.0.1", "protocol": "tls://", "security": security,
+        "worker_class": QuietWorker, "memory_limit": int(MEMORY_LIMIT) // len(workers),
+        "silence_logs": logging.CRITICAL,
+    }  # fmt: skip
+    spec = {name: {"cls": Nanny, "options": shared | options} for name, options in workers.items()}
+    scheduler = _scheduler(
+        dashboard, host="127.0.0.1", port=0, protocol="tls://", security=security
+    )
+    with dask.config.set(WITH_NANNIES | (DASHBOARD if dashboard else {})):
+        cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL, security=security)
+        with client_of(cluster) as client:
+            yield client
+
+
+def own_security() -> Any:
+    """Return keys for TLS that are made here and now, and kept in memory alone."""
+    from distributed import Security
+
+    try:
+        return Security.temporary()
+    except ImportError as error:
+        raise BackendError(
+            "worker processes need keys, which cryptography makes: pip install cryptography"
+        ) from error
 
 
 def _close(client: Any, cluster: Any, seconds: float) -> None:
@@ -81,37 +141,19 @@ def _close(client: Any, cluster: Any, seconds: float) -> None:
 
 
 @contextmanager
-def gpu_client(gpus: tuple[str, ...]) -> Iterator[Any]:
+def gpu_client(gpus: tuple[str, ...], *, dashboard: bool = False) -> Iterator[Any]:
     """Start a worker process of one thread for each GPU named and give a client of them.
 
     Each process sees its own GPU alone, also after its nanny has started it again.  Nothing
-    listens on another address than 127.0.0.1, and no CUDA context is made in this process.
+    listens on another address than 127.0.0.1, all speak TLS with keys made for this run, and no
+    CUDA context is made in this process.
     """
-    from distributed import Nanny, Scheduler, SpecCluster
-    from distributed.system import MEMORY_LIMIT
-
     workers = {
-        name: {
-            "cls": Nanny,
-            "options": {
-                "nthreads": 1,
-                "host": "127.0.0.1",
-                "dashboard_address": "127.0.0.1:0",
-                "memory_limit": MEMORY_LIMIT // len(gpus),
-                "env": environment_of(gpu),
-                "silence_logs": logging.CRITICAL,
-            },
-        }
+        name: {"nthreads": 1, "env": environment_of(gpu)}
         for name, gpu in zip(worker_names(gpus), gpus, strict=True)
     }
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
-    }
-    with dask.config.set(WITH_NANNIES):
-        cluster = SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL)
-        with client_of(cluster) as client:
-            yield client
+    with _process_client(workers, dashboard) as client:
+        yield client
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A Dask scheduler that runs already, reached by its address or its file, with TLS or without."""
 
 import json
+import logging
 import socket
 import ssl
 import time
@@ -128,6 +129,10 @@ def remote_client(address: str, tls: Tls | None = None) -> Iterator[Any]:
                 f"{address} is reached without TLS, which is asked for; write tls://{host}:{port}"
             )
         _expect_greeting(address, host, port)
+        logging.getLogger("tiledsim").warning(
+            "tiledsim: note: %s has no keys: whoever reaches it can run programs as its owner; "
+            "start it with --protocol tls:// where others can", address,
+        )  # fmt: skip
     else:
         context = security.get_connection_args("client")["ssl_context"]
         if context is None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from tiledsim.errors import ExperimentError, StoreError
+from tiledsim.scheduler.cluster.local import memory_bytes
 from tiledsim.scheduler.store.files import Files, LocalFiles
 from tiledsim.scheduler.store.layout import Layout
 
@@ -149,7 +149,7 @@ def refuse_what_does_not_fit(
     a store does not have yet.
     """
     needed = plan.workers * plan.worker_bytes
-    available = psutil.virtual_memory().available
+    available = memory_bytes()
     if local and needed > available:
         raise ExperimentError(
             f"{plan.workers} worker(s) need {human_bytes(needed)} of memory, "

@@ -8,14 +8,17 @@ import numpy as np
 import psutil
 import pytest
 import xarray
+from distributed import Client
 
+from tests.distributed import servers
 from tests.distributed.conftest import image_bytes, make_experiment, tiny_tiles
 from tiledsim import simulate
 from tiledsim.errors import BackendError, ExperimentError, OptionError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, lazy, run
 from tiledsim.scheduler import open as open_store
-from tiledsim.scheduler.cluster.local import local_client
+from tiledsim.scheduler.cluster.local import local_client, own_security
+from tiledsim.scheduler.cluster.remote import remote_client
 from tiledsim.scheduler.results.stored_summary import load_summary
 from tiledsim.scheduler.session.events import Event, TilesDone
 from tiledsim.scheduler.store.files import open_files
@@ -104,8 +107,9 @@ def test_shots_and_panels(tmp_path: Path) -> None:
 
 
 def test_nothing_listens_on_other_addresses() -> None:
-    for workers in (1, 2):
-        with local_client(workers, 1):
+    for workers, expected in ((1, set()), (2, {"127.0.0.1"})):
+        with local_client(workers, 1) as client:
+            assert not client.dashboard_link
             me = psutil.Process()
             listening = {
                 connection.laddr.ip
@@ -113,7 +117,7 @@ def test_nothing_listens_on_other_addresses() -> None:
                 for connection in process.net_connections()
                 if connection.status == psutil.CONN_LISTEN
             }
-            assert listening == {"127.0.0.1"}
+            assert listening == expected
 
 
 def test_the_callers_client_is_used_and_left_open(tmp_path: Path, same_as_undisturbed: Check,
@@ -125,12 +129,47 @@ def test_the_callers_client_is_used_and_left_open(tmp_path: Path, same_as_undist
     assert len(summary.workers) == 2
 
 
-def test_a_scheduler_elsewhere(tmp_path: Path, same_as_undisturbed: Check,
-                               experiment: Experiment) -> None:  # fmt: skip
+def test_a_stranger_is_refused() -> None:
+    """Without the keys of a run, or with others, nobody reaches any of its processes."""
     with local_client(2, 1) as client:
-        address = client.scheduler_info()["address"]
+        client.wait_for_workers(2, timeout=60)
+        info = client.scheduler_info()
+        for address in (info["address"], *info["workers"]):
+            assert address.startswith("tls://127.0.0.1:")
+            plain = address.replace("tls://", "tcp://")
+            with pytest.raises(BackendError, match=r"speaks TLS"):
+                remote_client(plain).__enter__()
+            with pytest.raises(OSError, match="TLS certificate does not match"):
+                Client(address, timeout=5, security=own_security(), set_as_default=False)
+
+
+def test_the_dashboard_is_on_this_machine_alone() -> None:
+    with local_client(1, 1, dashboard=True) as client:
+        assert client.dashboard_link.startswith("http://127.0.0.1:")
+        listening = {c.laddr.ip for c in psutil.Process().net_connections() if c.status == "LISTEN"}
+        assert listening == {"127.0.0.1"}
+
+
+def test_a_plain_scheduler_is_used_with_a_warning(
+    tmp_path: Path, same_as_undisturbed: Check, experiment: Experiment,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    file = tmp_path / "scheduler.json"
+    with servers.scheduler(file) as address, servers.workers(file, 2):
         summary = run(experiment, tmp_path / "image.zarr", scheduler=address)
     same_as_undisturbed(tmp_path / "image.zarr", summary)
+    (said,) = (r.getMessage() for r in caplog.records if r.name == "tiledsim")
+    assert "whoever reaches it can run programs as its owner" in said
+
+
+def test_clients_that_cannot_be_used(tmp_path: Path, experiment: Experiment) -> None:
+    with local_client(1, 1) as client:
+        pass
+    with pytest.raises(BackendError, match="client: it is closed"):
+        run(experiment, tmp_path / "image.zarr", client=client)
+    with pytest.raises(BackendError, match=r"give a distributed\.Client"):
+        run(experiment, tmp_path / "image.zarr", client="tcp://127.0.0.1:8786")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_scheduler_that_does_not_answer(

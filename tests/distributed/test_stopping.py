@@ -147,7 +147,7 @@ def test_a_report_that_cannot_be_made_at_the_end(tmp_path: Path) -> None:
         report.__enter__()
         folder.rmdir()
         folder.write_text("in the way")
-        with pytest.raises(RunError, match=r"the run is finished, but --report .* was not made"):
+        with pytest.raises(RunError, match=r"the run is finished, but `report=.*` was not made"):
             report.__exit__(None, None, None)
 
 

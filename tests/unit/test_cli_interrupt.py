@@ -30,7 +30,7 @@ def test_an_interrupted_run(output: list[str], said: str, left: list[str], tmp_p
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("dashboard"):
+            if line.startswith("time "):
                 break
         time.sleep(0.5)  # into the first tiles
         started = time.monotonic()

@@ -100,7 +100,7 @@ def test_records_that_are_taken_back_can_be_given_again() -> None:
     assert list(Records(journal, 5)) == [0, 2, 4]
     again = Journal(files)
     again.append([record(3, total=2.0)], [], session(again))
-    records = again.read(5)
+    records = Records(again, 5)
     assert list(records) == [0, 2, 3, 4]
     assert records[3].total == 2.0
     assert records.given == 6

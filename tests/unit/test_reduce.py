@@ -137,7 +137,7 @@ def test_workers_and_slow_tiles() -> None:
     told = session(journal, seconds=20.0, workers=2, threads=3, lost_workers=1,
                    present={"a": 40.0, "b": 20.0})  # fmt: skip
     journal.append(list(tiles.values()), failures, told)
-    summary = summarise(LAYOUT, journal.read(36), scale={}, steps_per_pixel=7)
+    summary = summarise(LAYOUT, Records(journal, 36), scale={}, steps_per_pixel=7)
     a, b = summary.workers
     assert (a.worker, a.tiles, b.worker, b.tiles) == ("a", 11, "b", 1)
     assert (a.render_seconds, a.write_seconds) == (14.0, 14.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tiledsim.errors import BackendError, ExperimentError, StoreError
+from tiledsim.errors import BackendError, ExperimentError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name
 from tiledsim.kernels.choice import check_names
@@ -20,10 +20,19 @@ from tiledsim.scheduler.options import RunOptions, Where
 from tiledsim.scheduler.presets import resolve
 from tiledsim.scheduler.results.dask_report import check_report, performance_report
 from tiledsim.scheduler.results.finish import finish
-from tiledsim.scheduler.results.stored_summary import load_summary
+from tiledsim.scheduler.results.stored_summary import (
+    forget_wrong_summary,
+    has_summary,
+    load_summary,
+)
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.session.collaborators import Collaborators
-from tiledsim.scheduler.session.create import create_store, record_devices
+from tiledsim.scheduler.session.create import (
+    check_versions,
+    create_store,
+    record_continuation,
+    record_devices,
+)
 from tiledsim.scheduler.session.events import Callback, Connecting
 from tiledsim.scheduler.session.existing import backend_of, check_deletable, check_same_run
 from tiledsim.scheduler.session.plan import make_plan, refuse_what_does_not_fit
@@ -37,7 +46,7 @@ from tiledsim.scheduler.session.preflight import (
 from tiledsim.scheduler.session.repair import repair
 from tiledsim.scheduler.session.session import run_session
 from tiledsim.scheduler.session.task import Job
-from tiledsim.scheduler.session.time_limit import Deadline
+from tiledsim.scheduler.session.time_limit import OVERTIME, Deadline
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout, usual_tile
@@ -142,6 +151,8 @@ class _Run:
         kept = self._find_kept(name, scene)
         if kept and self._is_finished():
             return load_summary(files)
+        if kept:
+            check_versions(files, allowed=options.other_versions)
         layout = kept or self._with.cut(scene, options.tile or usual_tile(scene, name))
         plan = make_plan(
             scene, layout, workers=place.workers, threads=place.threads, backend=name,
@@ -149,7 +160,7 @@ class _Run:
         )  # fmt: skip
         missing = 1.0
         if kept and isinstance(files, LocalFiles):
-            missing = float(np.mean(~read_records(files, layout).done))
+            missing = _missing(files, layout, damaged=options.repair)
         refuse_what_does_not_fit(plan, files, local=place.on_this_machine, missing=missing)
         for callback in self._callbacks:
             callback(Connecting(place.kind, place.workers))
@@ -179,17 +190,22 @@ class _Run:
             if self._find_kept(name, scene) != kept:  # by another driver, before we had the lease
                 raise StoreError(f"{files.url} has changed at this moment; try again")
             if kept is None:
+                if self._deadline is not None and self._deadline.is_near():
+                    raise RunError(f"{OVERTIME} before any tile was begun; nothing was changed")
                 create_store(
                     files, self._experiment, scene, layout, plan, options, self._command,
                     photons=self._photons,
                 )  # fmt: skip
             elif options.repair:
                 repair(files, scene, layout)
+                forget_wrong_summary(files, scene, layout)
             if devices:
                 record_devices(files, scene, options.dtype, devices)
-            if "summary" in store.read_attributes(files):
+            if kept and has_summary(files):
                 return load_summary(files)
             run = store.read_attributes(files)["run"]
+            if kept:
+                record_continuation(files, run, options, self._command)
             job = Job(files.url, run, scene.hash, layout, name, options.dtype, options.fsync,
                       self._photons)  # fmt: skip
             try:
@@ -209,7 +225,7 @@ class _Run:
 
     def _is_finished(self) -> bool:
         """Whether the store that is there has its summary, and nobody asks for a repair."""
-        return "summary" in store.read_attributes(self._files) and not self._options.repair
+        return not self._options.repair and has_summary(self._files)
 
     def _find_kept(self, backend: str, scene: Scene) -> Layout | None:
         """Return the layout of the run to continue, None where a store is to be made."""
@@ -258,6 +274,19 @@ def _backend_for(place: Place, backend: str, dtype: str) -> str:
         return choose_backend_name(backend, dtype)[0]
     check_names(backend, dtype)
     return "cuda" if backend == "auto" and dtype == "mixed" else backend
+
+
+def _missing(files: LocalFiles, layout: Layout, *, damaged: bool) -> float:
+    """Return the share of tiles without a record; all, where a journal may be ``damaged`` and is.
+
+    Raises StoreError for a damaged journal.
+    """
+    try:
+        return float(np.mean(~read_records(files, layout).done))
+    except StoreError:
+        if not damaged:
+            raise
+        return 1.0
 
 
 def _folder_beside(files: Files) -> Path:

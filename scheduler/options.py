@@ -164,6 +164,14 @@ class RunOptions(Options):
         bool,
         About("With `resume`: read finished tiles back, render damaged ones again.", preset=False),
     ] = False
+    other_versions: Annotated[
+        bool,
+        About(
+            "With `resume`: go on with other versions of tiledsim, NumPy, Numba or the kernels "
+            "than the run was begun with; those of each session are recorded.",
+            preset=False,
+        ),
+    ] = False
     attempts: Annotated[
         int, About("How often a tile is tried before it is given up.", "N", least=1, most=1000)
     ] = 3

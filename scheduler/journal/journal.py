@@ -46,10 +46,13 @@ class Journal:
         """The store, for messages."""
         return self._files.url
 
-    def parts(self) -> list[str]:
-        """Return the keys of the files, in their order; StoreError for those of another version."""
+    def parts(self, *, any_name: bool = False) -> list[str]:
+        """Return the keys of the files, in their order; StoreError for those of another version.
+
+        ``any_name`` returns files that are no parts of a journal too.
+        """
         keys = sorted(self._files.keys(PREFIX))
-        for key in keys:
+        for key in keys if not any_name else ():
             if re.fullmatch(r"\d{8}\.jsonl", key[len(PREFIX) :]):
                 raise StoreError(
                     f"{self.url}: its journal was written by an earlier tiledsim and cannot be "
@@ -58,6 +61,16 @@ class Journal:
             if not re.fullmatch(r"\d{8}-[0-9a-f]{12}\.npz", key[len(PREFIX) :]):
                 raise StoreError(f"{self.url}/{key[:200]!r} is no part of a journal; remove it")
         return keys
+
+    def is_sound(self, key: str, tiles: int) -> bool:
+        """Whether a file can be read and speaks of tiles of the run only."""
+        if not re.fullmatch(r"\d{8}-[0-9a-f]{12}\.npz", key[len(PREFIX) :]):
+            return False
+        try:
+            self.load(key, tiles)
+        except StoreError:
+            return False
+        return True
 
     def load(self, key: str, tiles: int) -> Part:
         """Read one file.
@@ -71,8 +84,8 @@ class Journal:
             part = Part.decode(data)
         except ValueError as error:
             raise StoreError(
-                f"{self.url}/{key}: the journal is damaged: {str(error)[:200]}; render anew with "
-                "`overwrite`"
+                f"{self.url}/{key}: the journal is damaged: {str(error)[:200]}; a run with "
+                "`resume` and `repair` renders its tiles again"
             ) from None
         if part.run != self._run:  # of a driver that woke when the store was another run's
             return Part(run=self._run)

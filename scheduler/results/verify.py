@@ -11,6 +11,7 @@ from tiledsim.errors import StoreError
 from tiledsim.scheduler.journal.damage import Damage, find_damage
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.journal.tile_record import checksum
+from tiledsim.scheduler.results.stored_summary import what_is_wrong
 from tiledsim.scheduler.session.photons import photons_of
 from tiledsim.scheduler.session.stored_scene import check_scene
 from tiledsim.scheduler.session.task import renderer_of, scene_of
@@ -32,11 +33,13 @@ class Verdict:
     missing: tuple[int, ...]
     """Tiles without a record: not rendered yet."""
     damaged: tuple[Damage, ...]
+    summary: str = ""
+    """What is wrong with the summary, if anything."""
 
     @property
     def sound(self) -> bool:
         """Whether every tile is there and right."""
-        return not self.missing and not self.damaged
+        return not self.missing and not self.damaged and not self.summary
 
     def text(self) -> str:
         """Return the verdict for people."""
@@ -45,6 +48,11 @@ class Verdict:
             f"{self.checked:,} of {self.tiles:,} tiles read back, {self.rendered_again:,} rendered "
             f"again: {len(self.damaged):,} damaged, {len(self.missing):,} missing"
         )
+        if self.summary:
+            lines.append(
+                f"the summary is wrong: {self.summary}; a run with `resume` and `repair` makes it "
+                "again"
+            )
         if not all(damage.repairable for damage in self.damaged):
             lines.append(
                 "a tile that differs when it is rendered again comes from another processor or "
@@ -89,7 +97,12 @@ def verify(location: str | Path, *, sample: int = 4, seed: int = 0) -> Verdict:
                 off = float(np.abs(again - store.read_tile(image, tile).astype(float)).max())
                 reason = f"rendered again it differs, by up to {off:.3g} {unit}"
                 damaged.append(Damage(index, tile, reason, repairable=False))
+    wrong_summary = ""
+    if "summary" in about:
+        check_scene(files, scene_hash)
+        wrong_summary = what_is_wrong(files, scene_of(files.url, scene_hash), layout)
     return Verdict(
+        summary=wrong_summary,
         tiles=layout.tiles,
         checked=len(records),
         rendered_again=len(chosen),

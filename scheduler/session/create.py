@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
+from tiledsim.kernels.source_hash import source_hash
 from tiledsim.scene import Scene
 from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.session.plan import Plan
@@ -78,7 +79,38 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "unknown"
+    found["kernels"] = source_hash()
     return found
+
+
+IDENTITY = ("tiledsim", "numpy", "numba", "kernels")
+"""Versions that pixels may depend on: one run has one of each."""
+
+
+def check_versions(files: Files, *, allowed: bool) -> None:
+    """Raise StoreError where a run was begun with other versions, unless they are allowed."""
+    kept, now = store.read_attributes(files).get("versions"), versions()
+    kept = kept if isinstance(kept, dict) else {}
+    other = [name for name in IDENTITY if kept.get(name) != now[name]]
+    if other and not allowed:
+        what = ", ".join(f"{n} {str(kept.get(n, 'unknown'))[:40]} (now {now[n]})" for n in other)
+        raise StoreError(
+            f"{files.url} was begun with {what}, and pixels may differ; `other_versions` goes on "
+            "all the same, `overwrite` renders all anew"
+        )
+
+
+def record_continuation(files: Files, run: str, options: RunOptions, command: str) -> None:
+    """Write down with what a run is continued: versions, options and command of each session."""
+    about = store.read_attributes(files).get("continued")
+    session = {
+        "versions": versions(),
+        "options": options.to_json(),
+        "command": command or " ".join(sys.argv),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    before = about if isinstance(about, list) else []
+    store.update_attributes(files, {"continued": [*before, session]}, run)
 
 
 def record_devices(files: Files, scene: Scene, dtype: str, devices: list[dict[str, str]]) -> None:

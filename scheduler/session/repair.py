@@ -14,8 +14,11 @@ from tiledsim.scheduler.store.layout import Layout
 
 
 def repair(files: Files, scene: Scene, layout: Layout) -> None:
-    """Put a damaged scene right, and take back the records of damaged tiles, and the summary with
-    them.  With the lease held.
+    """Put a damaged scene right, and take back what the journal says of damaged tiles.
+
+    With the lease held.  A damaged file of the journal is removed, and its tiles are rendered
+    again.  Of a tile that is not what its record says, the shards are removed with the record, as
+    a shard that is there and whole would stay.
     """
     try:
         check_scene(files, scene.hash)
@@ -23,8 +26,12 @@ def repair(files: Files, scene: Scene, layout: Layout) -> None:
         files.remove(f"{SCENES}/{scene.hash}/")
         save_scene(files, scene)
     journal = Journal(files)
-    records = read_records(files, layout)
-    damaged = [damage.index for damage in find_damage(files, layout, records)]
-    if damaged:
+    lost = [key for key in journal.parts(any_name=True) if not journal.is_sound(key, layout.tiles)]
+    for key in lost:
+        files.delete(key)
+    damaged = [damage.index for damage in find_damage(files, layout, read_records(files, layout))]
+    if lost or damaged:
         store.remove_attribute(files, "summary")
+    if damaged:
         journal.drop(damaged)
+        store.remove_tiles(files, layout, damaged)

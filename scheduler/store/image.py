@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -257,6 +258,14 @@ def write_tile(
             pixels = pixels.copy()
             pixels[rows, cols] = there
     return pixels
+
+
+def remove_tiles(files: Files, layout: Layout, tiles: Iterable[int]) -> None:
+    """Remove the shards of tiles by number; only with the lease held."""
+    image = open_image(files)
+    for number in tiles:
+        for index, _ in layout.shards_of(layout.tile_at(number)):
+            files.delete(f"image/{image.metadata.encode_chunk_key(index)}")
 
 
 def _encode_shard(image: Any, key: str, part: Tile, pixels: NDArray[Any]) -> bytes:

@@ -221,7 +221,7 @@ def test_what_is_refused_names_the_file() -> None:
     with pytest.raises(StoreError, match=rf"{key}: tile 7 of a run of 5 tiles"):
         Records(journal, 5)
     files.content[key] = files.content[key][:-40]
-    with pytest.raises(StoreError, match=rf"{key}: the journal is damaged: .*`overwrite`"):
+    with pytest.raises(StoreError, match=rf"{key}: the journal is damaged: .*`repair`"):
         Records(journal, 9)
     files.content = {"run/journal/00000000.jsonl": b"[]\n"}
     with pytest.raises(StoreError, match="an earlier tiledsim"):

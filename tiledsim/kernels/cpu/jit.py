@@ -1,6 +1,5 @@
 """Numba's compiler as the CPU kernel uses it: cached on disk, without the GIL."""
 
-import hashlib
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,6 +10,8 @@ import numba
 from numba.core import types
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
+
+from tiledsim.kernels.source_hash import source_hash
 
 _CONFIG: Any = numba.config  # its names are set when it is imported
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,17 +55,11 @@ def cache_folder() -> Path | None:
 
     It stands outside the package, so that an installation may be read-only and leaves nothing
     behind: in ``NUMBA_CACHE_DIR`` where that is set, else in the platform's cache folder.  Its name
-    is a hash of the kernels' sources: Numba itself notices a change of a function, not of those
-    that it calls in other files.
+    is a hash of the kernels' sources.
     """
-    digest = hashlib.sha256()
-    package = Path(__file__).parent.parent.parent
-    for room in ("kernels", "detector_model"):
-        for source in sorted((package / room).rglob("*.py")):
-            digest.update(source.read_bytes())
     base = _CONFIG.CACHE_DIR
     root = Path(base) if base else user_cache_path("tiledsim") / "numba"
-    folder = root / f"tiledsim-{digest.hexdigest()[:16]}"
+    folder = root / f"tiledsim-{source_hash()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -188,7 +188,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as scratch:
             files = open_files(Path(scratch) / "a.zarr")
-            store.create(files, layout, "float32", 0.11)
+            store.create(files, layout, 0.11)
             save_scene(files, scene)
             store.publish(files, {"run": "run"})
             job = Job(files.url, "run", scene.hash, layout, "cuda", "float64", True)
@@ -202,7 +202,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
         found["render"].append(time.perf_counter() - started)
         with tempfile.TemporaryDirectory() as scratch:
             files = open_files(Path(scratch) / "a.zarr")
-            store.create(files, layout, "float32", 0.11)
+            store.create(files, layout, 0.11)
             store.publish(files, {"run": "run"})
             image, shards = store.open_image(files), open_shards(files, "run")
             started = time.perf_counter()

@@ -116,7 +116,7 @@ def test_while_the_store_is_being_made_anew(tmp_path: Path) -> None:
     place = tmp_path / "a.zarr"
     late = begun(place)
     files = LocalFiles(place)
-    store.create(files, late.job.layout, "float32", 0.05)
+    store.create(files, late.job.layout, 0.05)
     with pytest.raises(StoreError, match="overwritten, moved or deleted"):
         late.wakes()
     with pytest.raises(StoreError, match="overwritten, moved or deleted"):

@@ -130,6 +130,10 @@ class Scene:
     border of ``F_table``: the part that doesn't, then the sums of E elements."""
     dispersion: NDArray[np.complex128] | None = None
     """f′ + i f″ of these elements for each source [S, E]."""
+    tolerance_photons: float = 0.0
+    """Bound of the error of every pixel [photons]; 0: every step is evaluated."""
+    tolerance: float = 0.0
+    """F²·F_latt² of steps that may be left out, over that of the strongest reflection."""
 
     roi: tuple[int, int, int, int]
     """fast_min, fast_max, slow_min, slow_max, inclusive."""

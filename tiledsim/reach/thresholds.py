@@ -1,0 +1,84 @@
+"""How small a term must be to be left out, and the error that can come of it.
+
+A pixel is scale · Σ A·P·Ω·w·F²·F_latt² over its steps.  Where every step with F²·F_latt² ≤ τ is left
+out, what is missing is not negative and at most scale·Ω·P·ΣA·Σw·τ.  τ is the same for a whole panel:
+it knows nothing of tiles.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tiledsim.scene import Scene
+from tiledsim.tile import Tile
+
+SPHERE = 0.723601254558268
+"""F_latt of `round` on a reflection, as a fraction of the number of cells."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What may be left out on one panel."""
+
+    tau: float
+    """F²·F_latt² of a step that may be left out."""
+    photons_per_omega: float
+    """Bound of a pixel's error where every step is left out, over its solid angle."""
+    strongest: float
+    """F²·F_latt² on the strongest reflection."""
+
+    def bound(self, omega: float) -> float:
+        """Bound of the error of a pixel of that solid angle, photons."""
+        return self.photons_per_omega * omega
+
+
+def lattice_peak(scene: Scene) -> float:
+    """F_latt² on a reflection."""
+    cells = float(np.prod(np.array(scene.cell_counts, dtype=np.float64)))
+    return (cells * SPHERE) ** 2 if scene.crystal_shape == "round" else cells**2
+
+
+def strongest_F(scene: Scene) -> float:
+    """Return the largest |F| that a reflection can have."""
+    if scene.uniform_F:
+        return abs(scene.default_F)
+    return float(max(scene.F_table.max(), -scene.F_table.min()))
+
+
+def largest_omega(scene: Scene, tile: Tile) -> float:
+    """Upper bound of the solid angle over a tile of a flat panel."""
+    p, panel = scene.pixel_size, tile.panel
+    smallest = math.inf
+    for layer in (0, scene.layers - 1):
+        origin = scene.origin[panel] + layer * scene.layer_step * scene.normal[panel]
+        near_f = min(max(-float(origin @ scene.fast[panel]), tile.fast_start * p), tile.fast_stop * p)
+        near_s = min(max(-float(origin @ scene.slow[panel]), tile.slow_start * p), tile.slow_stop * p)
+        nearest = origin + near_f * scene.fast[panel] + near_s * scene.slow[panel]
+        smallest = min(smallest, float(nearest @ nearest))
+    # Axes that are at right angles to 1e-3 only make the near point a little wrong.
+    smallest *= 1.0 - 4e-3
+    if scene.point_pixel:
+        return 1.0 / smallest
+    return p * p * abs(float(scene.close_distance[panel])) / (smallest * math.sqrt(smallest))
+
+
+def whole_panel(scene: Scene, panel: int) -> Tile:
+    """Return the tile that is all of a panel."""
+    return Tile(0, panel, 0, scene.shape[2], 0, scene.shape[3])
+
+
+def threshold(scene: Scene, panel: int) -> Threshold:
+    """Return what the tolerances of a scene allow on a panel."""
+    strongest = strongest_F(scene) ** 2 * lattice_peak(scene)
+    polarized = max(1.0, 0.5 + 0.5 * abs(scene.polarization)) if scene.polarized else 1.0
+    captured = 1.0 if scene.absorbing else float(scene.layers)
+    # Of the terms of a pixel; the weights have the mean 1.
+    unit = scene.scale * scene.steps * polarized * captured
+    if scene.tolerance_photons == 0.0 or scene.tolerance == 0.0:
+        return Threshold(0.0, 0.0, strongest)
+    largest = unit * largest_omega(scene, whole_panel(scene, panel))
+    tau = scene.tolerance * strongest
+    if largest > 0.0:
+        tau = min(tau, scene.tolerance_photons / largest)
+    return Threshold(tau, unit * tau, strongest)

@@ -1,1 +1,0 @@
-"""Which reflections reach which pixels."""

@@ -61,6 +61,7 @@ def experiments(draw: st.DrawFn, **fixed: Any) -> Experiment:
         "sampling": {
             "oversample": draw(st.integers(1, 2)),
             "dmin_A": draw(st.sampled_from([0, 3.0])),
+            "tolerance": 0.0,
         },
         "background": {"water_um": draw(st.sampled_from([0.0, 20.0]))},
     }  # fmt: skip

@@ -59,7 +59,7 @@ def check(rows: NDArray[Any], workers: int) -> None:
         "maximum_slow": rows["maximum_slow"] < 0,
         "maximum_fast": rows["maximum_fast"] < 0,
     }
-    for name in ("render_seconds", "write_seconds", "total_sqr", "spread", "maximum"):
+    for name in ("render_seconds", "write_seconds", "total_sqr", "spread", "maximum", "bound"):
         wrong[name] = ~(np.isfinite(rows[name]) & (rows[name] >= 0))
     wrong["total"] = ~np.isfinite(rows["total"])
     for name in RANGES:

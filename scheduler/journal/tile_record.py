@@ -45,6 +45,8 @@ class TileRecord:
     maximum_fast: int
     crc32: int
     """Of the tile's bytes, little-endian, fast axis fastest."""
+    bound: float = 0.0
+    """By how many photons a pixel may be too small at most, its rounding to float32 apart."""
     ranges: dict[str, float] = field(default_factory=dict)
 
 
@@ -70,7 +72,7 @@ def checksum(pixels: NDArray[Any]) -> int:
 
 def measure(
     scene: Masked, tile: Tile, pixels: NDArray[Any], statistics: TileStatistics, *, index: int,
-    attempt: int, worker: str, render_seconds: float, write_seconds: float,
+    attempt: int, worker: str, render_seconds: float, write_seconds: float, bound: float = 0.0,
 ) -> TileRecord:  # fmt: skip
     """Make the record of a tile from its stored pixels [rows, cols] and their statistics."""
     return TileRecord(
@@ -81,6 +83,7 @@ def measure(
         write_seconds=write_seconds,
         rendered=scene.count_rendered(tile),
         crc32=checksum(pixels),
+        bound=bound,
         ranges=scene.tile_ranges(tile),
         **asdict(statistics),
     )

@@ -41,6 +41,7 @@ class _Image:
     squares: list[float] = field(default_factory=list)
     spreads: list[tuple[int, float, float]] = field(default_factory=list)
     """Pixels, their mean and Σ(x − mean)²."""
+    bound: float = 0.0
     peak: tuple[float, int, int] = (math.inf, 0, 0)
     """− maximum, slow, fast: the smallest of these is the first of the largest."""
 
@@ -58,6 +59,7 @@ class _Image:
             self.spreads.append(
                 (pixels, mean, math.fsum(rows["spread"]) + math.fsum(inside * off * off))
             )
+        self.bound = max(self.bound, float(rows["bound"].max()))
         highest = rows[rows["maximum"] == rows["maximum"].max()]
         first = highest[np.lexsort((highest["maximum_fast"], highest["maximum_slow"]))[0]]
         at = int(first["maximum_slow"]), int(first["maximum_fast"])
@@ -81,6 +83,7 @@ class _Image:
             pixels=self.inside,
             rendered=self.rendered,
             masked=self.inside - self.rendered,
+            bound=self.bound,
         )
 
 

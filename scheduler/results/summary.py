@@ -24,6 +24,8 @@ class ImageSummary:
     """Inside the region of interest."""
     rendered: int
     masked: int
+    bound: float = 0.0
+    """By how many photons a pixel may be too small at most, for steps that were left out."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,9 @@ class Summary:
         if len(self.images) > 8:
             lines.append(f"… and {len(self.images) - 8:,} more images; to_json() has all")
         lines.append(f"photons in all {self.photons:.10g}")
+        bound = max((image.bound for image in self.images), default=0.0)
+        if bound > 0.0:
+            lines.append(f"steps left out: no pixel lacks more than {bound:.3g} photons by them")
         lines.append("  ".join(f"{name} {value:.8g}" for name, value in self.scale.items()))
         low, middle, high = self.tile_seconds
         lines.append(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tiledsim.errors import ExperimentError, StoreError
+from tiledsim.reach.choice import choose
 from tiledsim.scheduler.cluster.local import memory_bytes
 from tiledsim.scheduler.store.files import Files, LocalFiles
 from tiledsim.scheduler.store.layout import Layout
@@ -44,6 +45,8 @@ class Plan:
     """Estimate, without start-up; None for GPUs, whose speed is not known beforehand."""
     backend: str
     dtype: str
+    method: str
+    """Whether every step is evaluated, and why."""
     counts: str | None = None
     """Type of the counts that are kept instead of photons."""
     halo: int = 0
@@ -60,6 +63,7 @@ class Plan:
             ),
             ("pixels", f"{self.pixels:,}, {self.rendered_pixels:,} of them rendered"),
             ("steps", f"{self.steps:,} ({self.steps / max(self.rendered_pixels, 1):,.0f} a pixel)"),
+            ("evaluated", self.method),
             ("tiles", f"{self.tiles:,} of up to {self.tile[0]} x {self.tile[1]} pixels"),
             ("to write", f"{human_bytes(self.bytes_to_write)} before compression"),
             ("memory", f"{human_bytes(self.worker_bytes)} a worker process"),
@@ -109,7 +113,11 @@ def make_plan(
     own_pixels = min(layout.tile[0], slow) * min(layout.tile[1], fast)
     # A tile in float64, as it is stored, its mask, and what statistics and compression copy of it.
     per_thread = tile_pixels * (8 + itemsize + 1 + 24)
-    cost = steps * (tile_pixels / own_pixels) * SECONDS_PER_STEP + pixels * SECONDS_PER_PIXEL
+    choice = choose(scene, backend)
+    cost = (
+        choice.share * steps * (tile_pixels / own_pixels) * SECONDS_PER_STEP
+        + pixels * SECONDS_PER_PIXEL
+    )
     if scene.noise is not None:
         cost += pixels * SECONDS_PER_COUNT
     cuda = backend == "cuda"
@@ -128,6 +136,7 @@ def make_plan(
         seconds=None if cuda else cost / max(workers * threads, 1),
         backend=backend,
         dtype=dtype,
+        method=choice.line(),
         counts=None if scene.noise is None else layout.dtype,
         halo=halo,
     )

@@ -203,6 +203,7 @@ def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
     return measure(
         begun.scene, tile, pixels, statistics, index=index, attempt=attempt,
         worker=worker_name(), render_seconds=rendered - started, write_seconds=written - rendered,
+        bound=made.bound,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Faulty:
         """Put a tile off."""
         return OnHost(self, scene, tile)
 
-    def render(self, scene: Any, tile: Tile) -> NDArray[np.float64]:
+    def render_bounded(self, scene: Any, tile: Tile) -> tuple[NDArray[np.float64], float]:
         """Render a tile, or not."""
         order = self._folder / f"raise-{tile.slow_start}-{tile.fast_start}"
         if order.exists() and (times := int(order.read_text())) > 0:
@@ -42,7 +42,7 @@ class Faulty:
         wait = self._folder / "wait"
         if wait.exists():
             time.sleep(float(wait.read_text()))
-        return get_backend("cpu").render(scene, tile)
+        return get_backend("cpu").render_bounded(scene, tile)
 
 
 def faulty_render_tiles(

@@ -17,3 +17,9 @@ class Sampling(Part):
     oversample_polar: Switch = False
     oversample_omega: Switch = False
     dmin_A: NotNegative = 0.0
+    tolerance_photons: NotNegative | None = None
+    """Bound of the error of every pixel; 0: every step is evaluated.  By default 1e-3, and 0 in the
+    mode c-parity."""
+    tolerance: NotNegative | None = None
+    """F²·F_latt² of steps that may be left out, over that of the strongest reflection.  By default
+    1e-6, and 0 in the mode c-parity."""

@@ -37,6 +37,9 @@ class Backend(Protocol):
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons per pixel; pixels not rendered are 0."""
 
+    def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
+        """Render a tile, and say by how many photons a pixel may be too small at most."""
+
     def start(self, scene: Scene, tile: Tile) -> Pending:
         """Start rendering a tile that is to be stored."""
 

@@ -22,6 +22,8 @@ class Rendered:
     """Statistics of every row, :data:`tiledsim.pixel_statistics.ROW` [rows]."""
     seconds: float
     """What the processor or the GPU spent on it."""
+    bound: float = 0.0
+    """By how many photons a pixel may be too small at most."""
 
 
 class Pending(Protocol):
@@ -34,8 +36,8 @@ class Pending(Protocol):
 class Renders(Protocol):
     """Something that renders tiles into the memory of this process."""
 
-    def render(self, scene: Any, tile: Tile) -> NDArray[np.float64]:
-        """Render a tile [rows, cols]."""
+    def render_bounded(self, scene: Any, tile: Tile) -> tuple[NDArray[np.float64], float]:
+        """Render a tile [rows, cols], and say how much a pixel may lack at most."""
 
 
 class OnHost:
@@ -50,6 +52,7 @@ class OnHost:
         """Render the tile."""
         started = time.perf_counter()
         with np.errstate(over="ignore"):  # what float32 cannot hold shows in the statistics
-            pixels = self._renderer.render(self._scene, self._tile).astype(np.float32)
+            image, bound = self._renderer.render_bounded(self._scene, self._tile)
+            pixels = image.astype(np.float32)
         rows = reduce_rows(pixels, *columns_inside(self._tile, self._scene.roi))
-        return Rendered(pixels, rows, time.perf_counter() - started)
+        return Rendered(pixels, rows, time.perf_counter() - started, bound)

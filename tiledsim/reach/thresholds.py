@@ -1,8 +1,8 @@
 """How small a term must be to be left out, and the error that can come of it.
 
-A pixel is scale · Σ A·P·Ω·w·F²·F_latt² over its steps.  Where every step with F²·F_latt² ≤ τ is left
-out, what is missing is not negative and at most scale·Ω·P·ΣA·Σw·τ.  τ is the same for a whole panel:
-it knows nothing of tiles.
+A pixel is scale · Σ A·P·Ω·w·F²·F_latt² over its steps.  Where every step with F²·F_latt² ≤ τ is
+left out, what is missing is not negative and at most scale·Ω·P·ΣA·Σw·τ.  τ is the same for a whole
+panel: it knows nothing of tiles.
 """
 
 import math
@@ -52,8 +52,12 @@ def largest_omega(scene: Scene, tile: Tile) -> float:
     smallest = math.inf
     for layer in (0, scene.layers - 1):
         origin = scene.origin[panel] + layer * scene.layer_step * scene.normal[panel]
-        near_f = min(max(-float(origin @ scene.fast[panel]), tile.fast_start * p), tile.fast_stop * p)
-        near_s = min(max(-float(origin @ scene.slow[panel]), tile.slow_start * p), tile.slow_stop * p)
+        near_f = min(
+            max(-float(origin @ scene.fast[panel]), tile.fast_start * p), tile.fast_stop * p
+        )
+        near_s = min(
+            max(-float(origin @ scene.slow[panel]), tile.slow_start * p), tile.slow_stop * p
+        )
         nearest = origin + near_f * scene.fast[panel] + near_s * scene.slow[panel]
         smallest = min(smallest, float(nearest @ nearest))
     # Axes that are at right angles to 1e-3 only make the near point a little wrong.

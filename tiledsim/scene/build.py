@@ -119,6 +119,8 @@ def build_scene(experiment: Experiment) -> Scene:
         water=experiment.background.water_um / UM,
         water_twice="water_twice" in quirks,
         dmin=experiment.sampling.dmin_A / ANGSTROM,
+        tolerance_photons=tolerance(experiment.sampling.tolerance_photons, 1e-3, experiment.mode),
+        tolerance=tolerance(experiment.sampling.tolerance, 1e-6, experiment.mode),
         oversample=oversampling(experiment.sampling, lattice, cell_counts, geometry, experiment),
         thick_correction=thick,
         polar_correction=polar,
@@ -187,6 +189,13 @@ def dispersion_of(factors: FTable, wavelength_m: Array) -> NDArray[np.complex128
     from tiledsim.structure_factors.anomalous import factors_by_wavelength
 
     return factors_by_wavelength(factors.dispersion, wavelength_m * ANGSTROM)
+
+
+def tolerance(asked: float | None, default: float, mode: str) -> float:
+    """Return a tolerance as given, or its default: in c-parity every step is evaluated."""
+    if asked is not None:
+        return asked
+    return 0.0 if mode == "c-parity" else default
 
 
 def correction(per_subpixel: bool, quirks: frozenset[Quirk]) -> Correction:

@@ -5,6 +5,7 @@ import platform
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.kernels.cpu.culled import choice_of, render_listed
 from tiledsim.kernels.cpu.kernel import (
     FIRST,
     GAUSS,
@@ -103,18 +104,31 @@ class CpuBackend:
 
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
-        return render_in_raster_order(scene, tile, self._render)
+        return self.render_bounded(scene, tile)[0]
+
+    def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
+        """Render a tile, and say by how many photons a pixel may be too small at most."""
+        if choice_of(scene).method == "events":
+            p, rendered = self._parameters(scene, tile, interpolate=False)
+            image = np.empty((tile.rows, tile.cols))
+            return image, render_listed(scene, tile, p, rendered, image)
+        return render_in_raster_order(scene, tile, self._render), 0.0
 
     def start(self, scene: Scene, tile: Tile) -> Pending:
         """Put off rendering a tile until its result is fetched; there is no one else to do it."""
         return OnHost(self, scene, tile)
 
-    def _render(self, scene: Scene, tile: Tile, interpolate: bool) -> NDArray[np.float64]:
-        image = np.empty((tile.rows, tile.cols))
+    def _parameters(
+        self, scene: Scene, tile: Tile, *, interpolate: bool
+    ) -> tuple[Parameters, NDArray[np.bool_]]:
         rendered = scene.rendered_mask(tile)
         if rendered is None:
-            rendered = np.ones(image.shape, dtype=np.bool_)
-        p = parameters(scene, tile.shot, tile.panel, interpolate=interpolate)
+            rendered = np.ones((tile.rows, tile.cols), dtype=np.bool_)
+        return parameters(scene, tile.shot, tile.panel, interpolate=interpolate), rendered
+
+    def _render(self, scene: Scene, tile: Tile, interpolate: bool) -> NDArray[np.float64]:
+        image = np.empty((tile.rows, tile.cols))
+        p, rendered = self._parameters(scene, tile, interpolate=interpolate)
         render_rows(p, tile.slow_start, tile.fast_start, rendered, image)
         return image
 

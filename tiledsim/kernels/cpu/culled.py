@@ -1,15 +1,91 @@
 """Tiles of which only the steps that matter are computed."""
 
+from collections import OrderedDict
+from threading import Lock
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.kernels.cpu.candidates import Illumination
-from tiledsim.kernels.cpu.events import Reach, reach_squared
-from tiledsim.kernels.cpu.kernel import Parameters
-from tiledsim.kernels.cpu.spot_sum import STRETCH
+from tiledsim.kernels.cpu.events import Reach, render_events
+from tiledsim.kernels.cpu.kernel import Parameters, render_rows
+from tiledsim.kernels.cpu.spot_sum import STRETCH, reach_squared
+from tiledsim.reach.choice import Choice, choose
 from tiledsim.reach.groups import bundle_sources, group_orientations
-from tiledsim.reach.thresholds import Threshold, lattice_peak, strongest_F
+from tiledsim.reach.thresholds import (
+    Threshold,
+    largest_omega,
+    lattice_peak,
+    strongest_F,
+    threshold,
+)
 from tiledsim.scene import Scene
+from tiledsim.tile import Tile
+
+PANELS_KEPT = 16
+"""Panels of shots whose lists' beginnings are kept for the next tile, of each scene."""
+
+
+class _Known:
+    """What was worked out of a scene."""
+
+    def __init__(self) -> None:
+        self.choice: Choice | None = None
+        self.reach: OrderedDict[tuple[int, int], tuple[Threshold, Reach]] = OrderedDict()
+
+
+_KNOWN: WeakKeyDictionary[Scene, _Known] = WeakKeyDictionary()
+_LOCK = Lock()
+
+
+def choice_of(scene: Scene) -> Choice:
+    """Return how a scene is rendered; decided once."""
+    with _LOCK:
+        known = _KNOWN.setdefault(scene, _Known())
+        if known.choice is None:
+            known.choice = choose(scene)
+        return known.choice
+
+
+def prepared(scene: Scene, tile: Tile, p: Parameters) -> tuple[Threshold, Reach]:
+    """Return what the lists of a tile's panel need; worked out once, if it is used soon again."""
+    key = tile.shot, tile.panel
+    with _LOCK:
+        known = _KNOWN.setdefault(scene, _Known()).reach
+        if key not in known:
+            allowed = threshold(scene, tile.panel)
+            known[key] = allowed, reach_of(scene, tile.shot, p, allowed)
+        known.move_to_end(key)
+        while len(known) > PANELS_KEPT:
+            known.popitem(last=False)
+        return known[key]
+
+
+def render_listed(
+    scene: Scene,
+    tile: Tile,
+    p: Parameters,
+    rendered: NDArray[np.bool_],
+    image: NDArray[np.float64],
+) -> float:
+    """Render ``image`` [rows, cols] in photons where ``rendered``; return its error's bound."""
+    allowed, reach = prepared(scene, tile, p)
+    if p.water_own != 0.0:
+        none = p._replace(orientations=np.empty((0, 3, 3)))
+        render_rows(none, tile.slow_start, tile.fast_start, rendered, image)
+    else:
+        image[:] = 0.0
+    rows, cols = np.flatnonzero(rendered.any(axis=1)), np.flatnonzero(rendered.any(axis=0))
+    if not len(rows):
+        return 0.0
+    top, left = int(rows[0]), int(cols[0])
+    inside = np.zeros((int(rows[-1]) + 1 - top, int(cols[-1]) + 1 - left))
+    counts = np.zeros(3, dtype=np.int64)
+    render_events(p, reach, tile.slow_start + top, tile.fast_start + left, inside, counts)
+    inside[~rendered[top : rows[-1] + 1, left : cols[-1] + 1]] = 0.0
+    image[top : rows[-1] + 1, left : cols[-1] + 1] += inside
+    return 0.0 if scene.crystal_shape == "tophat" else allowed.bound(largest_omega(scene, tile))
 
 
 def reach_of(scene: Scene, shot: int, p: Parameters, allowed: Threshold) -> Reach:
@@ -17,11 +93,11 @@ def reach_of(scene: Scene, shot: int, p: Parameters, allowed: Threshold) -> Reac
     bundles, groups = bundle_sources(scene), group_orientations(scene)
     # `round` has no other metric than that of Miller indices.
     cells = np.diag(np.array(scene.cell_counts, dtype=np.float64))
-    metric = cells if scene.crystal_shape == "round" else p.star * float(np.prod(p.cell_counts))
+    metric = cells if scene.crystal_shape == "round" else p.metric
     star = np.ascontiguousarray(np.linalg.inv(p.orientations).transpose(0, 2, 1))
     turned = np.linalg.svd(np.linalg.inv(metric) @ star[0])[1]
     peak = lattice_peak(scene)
-    mean = scene.incident.mean(axis=0)
+    mean = np.asarray(scene.incident).mean(axis=0)
     mean /= np.linalg.norm(mean)
     spread = float(np.linalg.norm(scene.incident - mean, axis=1).max())
     farthest = reach_squared(p.shape, p.fudge, strongest_F(scene) ** 2 * peak, allowed.tau)

@@ -22,22 +22,18 @@ from tiledsim.kernels.cpu.candidates import (
     largest_scattering,
 )
 from tiledsim.kernels.cpu.jit import jit
-from tiledsim.kernels.cpu.kernel import GAUSS, ROUND, Parameters
+from tiledsim.kernels.cpu.kernel import GAUSS, Parameters
 from tiledsim.kernels.cpu.spot_region import (
     ALONG_FAST,
     ALONG_SLOW,
     AREA,
     AREA_OF,
     ATTENUATION,
-    AWAY,
-    BEAM,
     CENTRE,
     DEPTH,
     DIRECT,
-    DK,
     FAST,
     HKL,
-    K,
     LAYER,
     LIMIT,
     LONE,
@@ -46,7 +42,6 @@ from tiledsim.kernels.cpu.spot_region import (
     NORMAL,
     ORIGIN,
     PER,
-    REACH,
     ROUNDING_PX,
     SLOW,
     SOURCE,
@@ -56,19 +51,18 @@ from tiledsim.kernels.cpu.spot_region import (
     STEP,
     STOP,
     STRENGTH,
-    THETA,
-    U,
-    V,
     WIDE,
+    U,
     locate,
+    note,
     product,
 )
 from tiledsim.kernels.cpu.spot_sum import (
     GAUSS_WIDTH,
     STRETCH,
-    TOPHAT_EDGE,
     gauss_sum,
     lattice_squared,
+    reach_squared,
 )
 
 Array = NDArray[np.float64]
@@ -111,21 +105,6 @@ class Reach(NamedTuple):
 
 
 @jit
-def reach_squared(shape: int, fudge: float, strength: float, tau: float) -> float:
-    """Largest w at which a reflection of F²·F_latt² = ``strength`` can exceed τ; −1 for none."""
-    if strength <= tau:
-        return -1.0
-    if shape == GAUSS:
-        return 0.5 * GAUSS_WIDTH / fudge * math.log(strength / tau)
-    if shape == ROUND:
-        # |sinc3(x)| ≤ 3·sqrt(1 + 1/x²)/x², which falls with x: from below the root to above it.
-        x = math.sqrt(3.0 * math.sqrt(strength / tau))
-        x = math.sqrt(3.0 * math.sqrt((1.0 + 1.0 / (x * x)) * strength / tau))
-        return x * x / (math.pi * math.pi * fudge)
-    return TOPHAT_EDGE / fudge
-
-
-@jit
 def _from(values: Array, start: int, stop: int, least: float) -> int:
     """The first of growing values [start:stop] that is at least ``least``."""
     while start < stop:
@@ -139,7 +118,7 @@ def _from(values: Array, start: int, stop: int, least: float) -> int:
 
 @jit
 def _along(axes: Array, s: int, dx: float, dy: float, dz: float) -> float:
-    return dx * axes[s, 0] + dy * axes[s, 1] + dz * axes[s, 2]
+    return float(dx * axes[s, 0] + dy * axes[s, 1] + dz * axes[s, 2])
 
 
 @jit
@@ -313,6 +292,17 @@ def fill(
 
 
 @jit
+def evaluate(
+    spots: Array, count: int, panel: Array, o: Array, metric: Array, stretch: float, p: Parameters,
+    wave_number: Array, weight: Array, bounds: Index, image: Array, counts: Index,
+) -> None:  # fmt: skip
+    """Find the subpixels of listed spots and add what they scatter."""
+    locate(spots, count, panel, o, stretch, bounds)
+    counts[0] += fill(spots, count, panel, o, metric, p, wave_number, weight, bounds, image)
+    counts[1] += count
+
+
+@jit
 def render_events(
     p: Parameters, e: Reach, slow_start: int, fast_start: int, image: Array, counts: Index
 ) -> None:
@@ -385,7 +375,7 @@ def render_events(
                         if along > slack:
                             continue
                         # In portions in which the spot moves little against its size.
-                        portion = across = 0.0
+                        portion, across = 0.0, 0.0
                         if j1 - j0 == 1:
                             bare = along * wave_number[j0] + 0.5 * g2
                             if abs(bare) > slack * wave_number[j0]:
@@ -412,40 +402,33 @@ def render_events(
                                 k = 0.5 * (wave_number[start] + wave_number[stop - 1])
                                 dk = 0.5 * (wave_number[stop - 1] - wave_number[start])
                             extra = g2 + 2.0 * k * along
-                            v = math.sqrt(k * k + extra)
-                            away = extra / (v + k)
+                            length = math.sqrt(k * k + extra)
+                            away = extra / (length + k)
                             # A chord of the sphere inside the ball that the reflection reaches.
                             chord = square - max(abs(away) - 2.0 * dk, 0.0) ** 2
                             if chord <= 0.0:
                                 continue
-                            per = 1.0 / v
+                            per = 1.0 / length
                             turn = dk * across * per * per
                             theta = 1.06 * (math.sqrt(chord * per / k) + turn) + 1e-9
-                            vx, vy, vz = (gx + k * ix) * per, (gy + k * iy) * per, (gz + k * iz) * per
+                            vx, vy, vz = (
+                                (gx + k * ix) * per,
+                                (gy + k * iy) * per,
+                                (gz + k * iz) * per,
+                            )
                             ax, ay, az = vx - cone.x, vy - cone.y, vz - cone.z
                             widest = cone.opening + 1.05 * theta
                             if ax * ax + ay * ay + az * az > widest * widest:
                                 continue
                             for layer in range(layers):
                                 if count == AT_ONCE:
-                                    locate(spots, count, panel, o, stretch, bounds)
-                                    counts[0] += fill(spots, count, panel, o, metric, p,
-                                                      wave_number, weight, bounds, image)  # fmt: skip
-                                    counts[1] += count
+                                    evaluate(
+                                        spots, count, panel, o, metric, stretch, p, wave_number,
+                                        weight, bounds, image, counts,
+                                    )  # fmt: skip
                                     count = 0
-                                spots[count, V], spots[count, V + 1], spots[count, V + 2] = vx, vy, vz
-                                spots[count, BEAM], spots[count, BEAM + 1] = ix, iy
-                                spots[count, BEAM + 2] = iz
-                                spots[count, K], spots[count, DK] = k, dk
-                                spots[count, AWAY], spots[count, THETA] = away, theta
-                                spots[count, REACH], spots[count, LIMIT] = reach, limit
-                                spots[count, STRENGTH] = photons * strength
-                                spots[count, HKL], spots[count, HKL + 1] = h0, k0
-                                spots[count, HKL + 2] = l0
-                                spots[count, MEMBER], spots[count, SOURCE] = m, s
-                                spots[count, START], spots[count, STOP] = start, stop
-                                spots[count, LAYER], spots[count, LONE] = layer, lone
+                                note(spots, count, vx, vy, vz, ix, iy, iz, k, dk, away,
+                                     theta, reach, limit, photons * strength, h0, k0, l0, m, s,
+                                     start, stop, layer, lone)  # fmt: skip
                                 count += 1
-    locate(spots, count, panel, o, stretch, bounds)
-    counts[0] += fill(spots, count, panel, o, metric, p, wave_number, weight, bounds, image)
-    counts[1] += count
+    evaluate(spots, count, panel, o, metric, stretch, p, wave_number, weight, bounds, image, counts)

@@ -1,8 +1,8 @@
 """Where on a panel a reflection can be seen: the subpixels that one spot may reach.
 
 Around the spot's centre u, the offset from the reflection, is linear in the subpixel but for a
-remainder that is bounded: the region is the ellipse |u + J·(f, s)| ≤ reach + remainder.  It may hold
-subpixels that the reflection does not reach; it never leaves one out.
+remainder that is bounded: the region is the ellipse |u + J·(f, s)| ≤ reach + remainder.  It may
+hold subpixels that the reflection does not reach; it never leaves one out.
 """
 
 import math
@@ -15,15 +15,14 @@ from tiledsim.kernels.cpu.jit import jit
 Array = NDArray[np.float64]
 
 ORIGIN, FAST, SLOW, NORMAL, STEP, AREA, DEPTH, ATTENUATION = 0, 3, 6, 9, 12, 13, 14, 15
-"""Places of a panel's numbers in one array of 16: three vectors [m] and what follows, the edge of a
-subpixel, its area times the close distance (1 for point pixels), the distance of layers and μ·that."""
+"""Places of a panel's numbers in one array of 16: four vectors, the first in m, then the edge of a
+subpixel, its area times the close distance (1 for point pixels), the distance of layers, μ·that."""
 
 DIRECT, STAR, PROJECT = 0, 9, 18
-"""Places of the matrices a b c, a* b* c* and Gᵀ·(a b c) of an orientation in one array of 27."""
+"""Places of the matrices (a b c), (a* b* c*) and Gᵀ·(a b c) of an orientation in an array of 27."""
 
-V, BEAM, K, DK, AWAY, THETA, REACH, LIMIT, STRENGTH, HKL, MEMBER, SOURCE, START, STOP, LAYER, LONE = (
-    0, 3, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21
-)  # fmt: skip
+V, BEAM, K, DK, AWAY, THETA, REACH, LIMIT, STRENGTH, HKL = 0, 3, 6, 7, 8, 9, 10, 11, 12, 13
+MEMBER, SOURCE, START, STOP, LAYER, LONE = 16, 17, 18, 19, 20, 21
 """Places of what is known of a spot in its row of a list: unit vectors to its centre and along the
 beam; wave number, half of the range of wave numbers and |g + k·i| − k in 1/m; the chord around the
 centre in which all of it is; the largest |u| and its square; F²·F_latt² on the reflection times the
@@ -31,8 +30,8 @@ scale; h, k, l; numbers of the orientation, the source, its first wavelength and
 last, the layer; whether no other reflection is nearer anywhere in its reach."""
 AREA_OF, CENTRE, U, ALONG_FAST, ALONG_SLOW, NARROW, PER, WIDE = 22, 26, 28, 31, 34, 37, 38, 39
 """And of what :func:`locate` finds: first and end along fast, then slow; the centre (fast, slow); u
-there; the columns of J; |J's first column|² and 1 over it, 0 where rows are not narrowed; the largest
-|u + J·(f, s)|²."""
+there; the columns of J; |J's first column|² and 1 over it, 0 where rows are not narrowed; the
+largest |u + J·(f, s)|²."""
 SPOT = 40
 
 ROUNDING_PX = 1e-6
@@ -46,6 +45,24 @@ def product(o: Array, m: int, at: int, x: float, y: float, z: float) -> tuple[fl
         o[m, at + 3] * x + o[m, at + 4] * y + o[m, at + 5] * z,
         o[m, at + 6] * x + o[m, at + 7] * y + o[m, at + 8] * z,
     )
+
+
+@jit
+def note(
+    spots: Array, i: int, vx: float, vy: float, vz: float, ix: float, iy: float, iz: float,
+    k: float, dk: float, away: float, theta: float, reach: float, limit: float, strength: float,
+    h: float, k_index: float, l: float, m: int, s: int, start: int, stop: int, layer: int,
+    lone: bool,
+) -> None:  # fmt: skip
+    """Write what is known of a spot into row ``i`` of a list."""
+    spots[i, V], spots[i, V + 1], spots[i, V + 2] = vx, vy, vz
+    spots[i, BEAM], spots[i, BEAM + 1], spots[i, BEAM + 2] = ix, iy, iz
+    spots[i, K], spots[i, DK], spots[i, AWAY], spots[i, THETA] = k, dk, away, theta
+    spots[i, REACH], spots[i, LIMIT], spots[i, STRENGTH] = reach, limit, strength
+    spots[i, HKL], spots[i, HKL + 1], spots[i, HKL + 2] = h, k_index, l
+    spots[i, MEMBER], spots[i, SOURCE] = m, s
+    spots[i, START], spots[i, STOP] = start, stop
+    spots[i, LAYER], spots[i, LONE] = layer, 1.0 if lone else 0.0
 
 
 @jit

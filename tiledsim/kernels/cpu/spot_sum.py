@@ -1,4 +1,4 @@
-"""The sum of F_latt² over the wavelengths that a reflection reaches at one subpixel."""
+"""F_latt² as a function of the distance from a reflection: its reach, its value, its sum."""
 
 import math
 
@@ -36,6 +36,21 @@ def lattice_squared(shape: int, fudge: float, w: float) -> float:
             y = 3.0 * (math.sin(x) / x - math.cos(x)) / z
         return y * y
     return 1.0 if w * fudge < TOPHAT_EDGE else 0.0
+
+
+@jit
+def reach_squared(shape: int, fudge: float, strength: float, tau: float) -> float:
+    """Largest w at which a reflection of F²·F_latt² = ``strength`` can exceed τ; −1 for none."""
+    if strength <= tau:
+        return -1.0
+    if shape == GAUSS:
+        return 0.5 * GAUSS_WIDTH / fudge * math.log(strength / tau)
+    if shape == ROUND:
+        # |sinc3(x)| ≤ 3·sqrt(1 + 1/x²)/x², which falls with x: from below the root to above it.
+        x = math.sqrt(3.0 * math.sqrt(strength / tau))
+        x = math.sqrt(3.0 * math.sqrt((1.0 + 1.0 / (x * x)) * strength / tau))
+        return x * x / (math.pi * math.pi * fudge)
+    return TOPHAT_EDGE / fudge
 
 
 @jit

@@ -198,6 +198,10 @@ class CudaBackend:
         """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
         return render_in_raster_order(scene, tile, self._render)
 
+    def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
+        """Render a tile; every step is evaluated, so nothing is missing."""
+        return self.render(scene, tile), 0.0
+
     def start(self, scene: Scene, tile: Tile) -> Pending:
         """Start rendering a tile that is to be stored; the next one may be started before its
         result is fetched, and is rendered meanwhile.

@@ -42,7 +42,8 @@ class _Counting:
         started = time.perf_counter()
         pixels, counted = count_tile(self._scene, photons.pixels, self._tile)
         rows = reduce_rows(counted, *columns_inside(self._tile, self._scene.roi))
-        return Rendered(pixels, rows, photons.seconds + time.perf_counter() - started)
+        spent = photons.seconds + time.perf_counter() - started
+        return Rendered(pixels, rows, spent, photons.bound)
 
 
 def count_tile(

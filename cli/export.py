@@ -83,7 +83,7 @@ def export(
 
     with showing(quiet) as progress:
         made = write(
-            store, output, to=to, shots=shots, panels=panels, dtype=dtype,
+            store, output, to=to, shots=shots, panels=panels, dtype=dtype, truth=truth,
             partial=partial, clip=clip, overwrite=overwrite, resume=resume, progress=progress,
             where=Where(workers=workers, threads=threads, scheduler=scheduler),
         )  # fmt: skip

@@ -114,6 +114,11 @@ class Assembly:
         ]
 
     @property
+    def truth(self) -> list[str]:
+        """Names of DIALS' files beside them."""
+        return [f"{self.stem}.expt", f"{self.stem}.refl"]
+
+    @property
     def nbytes(self) -> int:
         """Of all pixels, before compression."""
         return len(self.shots) * self.plane.nbytes

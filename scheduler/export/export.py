@@ -27,6 +27,7 @@ from tiledsim.scheduler.export.formats import (
 from tiledsim.scheduler.export.instrument import read_instrument
 from tiledsim.scheduler.export.pixels import Band, Conversion, Encoded, Source, encode_band
 from tiledsim.scheduler.export.stream import in_order
+from tiledsim.scheduler.export.truth import write_truth
 from tiledsim.scheduler.export.work_folder import WorkFolder
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.options import Where
@@ -49,8 +50,8 @@ Progress = Callable[[int, int], None]
 
 def export(
     location: str | Path, output: str | Path, *, to: str | None = None, shots: str | None = None,
-    panels: str | None = None, dtype: str | None = None, partial: bool = False,
-    clip: bool = False, overwrite: bool = False, resume: bool = False,
+    panels: str | None = None, dtype: str | None = None, truth: bool = False,
+    partial: bool = False, clip: bool = False, overwrite: bool = False, resume: bool = False,
     progress: Progress | None = None, where: Where | None = None, client: Any = None,
 ) -> list[Path]:  # fmt: skip
     """Write images of a run as files of another format and return their names, the main one last.
@@ -68,6 +69,9 @@ def export(
     dtype : str, optional
         int32, uint16 or float32.  Photons that are expected stay float32 where the format can hold
         them; else they are rounded.
+    truth : bool
+        Beside them, NAME.expt and NAME.refl: geometry, the true crystals and the true reflections,
+        as DIALS reads them.
     partial : bool
         Export an unfinished run, what is missing marked as not measured.
     clip : bool
@@ -107,7 +111,7 @@ def export(
     names = [file.name for file in assembly.files]
     if assembly.master is not None:
         names.append(assembly.master)
-    _check_target(assembly, names, overwrite=overwrite)
+    _check_target(assembly, names + assembly.truth * truth, overwrite=overwrite)
     lowest, highest = limits_of(kind)
     conversion = Conversion(kind, lowest, highest, invalid_of(format, kind), clip)
     source = Source(
@@ -140,6 +144,8 @@ def export(
         if assembly.master is not None:
             assembly.write_master(folder.partial(assembly.master), _mask_of(source, assembly))
             folder.finish(assembly.master)
+        if truth:
+            names = _add_truth(names, folder, assembly, source)
         folder.publish(names)
     except ExperimentError:
         folder.remove()
@@ -237,6 +243,22 @@ def _check_target(assembly: Assembly, names: list[str], *, overwrite: bool) -> N
             f"{assembly.output}: {human_bytes(assembly.least_bytes)} or more are to be written and "
             f"{human_bytes(free)} are free on that disk; free some or write elsewhere"
         )
+
+
+def _add_truth(
+    names: list[str], folder: WorkFolder, assembly: Assembly, source: Source
+) -> list[str]:
+    """Write what is true of the images, and return all names, the main one last."""
+    images = names[-1:] if assembly.format.stack else names
+    expt, refl = assembly.truth
+    write_truth(
+        folder.partial(expt), folder.partial(refl), assembly.instrument,
+        scene_of(source.location, source.scene_hash), [folder.target / name for name in images],
+        source.conversion.highest,
+    )  # fmt: skip
+    for name in assembly.truth:
+        folder.finish(name)
+    return [*names[:-1], *assembly.truth, names[-1]]
 
 
 def _mask_of(source: Source, assembly: Assembly) -> MaskRows:

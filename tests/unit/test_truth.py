@@ -1,0 +1,128 @@
+"""The true reflections stand where the pixels are bright, and hold as many photons."""
+
+import json
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pytest
+
+from tests.unit.test_export import make
+from tiledsim import scheduler
+from tiledsim.scheduler.export.export import export
+from tiledsim.spots.predict import rotation_crossings, still_crossings
+from tiledsim.vectors import axis_rotation, unit
+
+SHOTS = 4
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rotation series of a small cell, whose spots are far apart and turn in fully."""
+    path = tmp_path_factory.mktemp("truth") / "run.zarr"
+    experiment = make(
+        crystal={"cell_A_deg": (17, 19, 23, 80, 85, 95), "cells": (48, 44, 36), "shape": "gauss",
+                 "misset_deg": (10, 20, 30)},
+        detector={"size_px": (200, 180), "pixel_mm": 0.4, "distance_mm": 90},
+        rotation={"start_deg": 5.0, "range_deg": 1.0, "steps": 20},
+        sampling={"oversample": 2},
+        shots={"count": SHOTS, "misset_deg": [(0, 0, n) for n in range(SHOTS)]},
+    )  # fmt: skip
+    scheduler.run(experiment, path, fsync=False, threads=1)
+    return path
+
+
+def columns(path: Path) -> dict[str, np.ndarray]:
+    name, version, about = msgpack.unpackb(path.read_bytes(), strict_map_key=False)
+    assert (name, version) == ("dials::af::reflection_table", 1)
+    types = {
+        "int": "<i4", "cctbx::miller::index<>": "<i4", "std::size_t": "<u8", "bool": "?",
+        "double": "<f8", "vec3<double>": "<f8",
+    }  # fmt: skip
+    return {
+        key: np.frombuffer(data, types[kind]).reshape(n, -1).squeeze(1)
+        if len(data) == n * np.dtype(types[kind]).itemsize
+        else np.frombuffer(data, types[kind]).reshape(n, -1)
+        for key, (kind, (n, data)) in about["data"].items()
+    }
+
+
+def test_spots_stand_where_they_are_predicted(store: Path, tmp_path: Path) -> None:
+    export(store, tmp_path / "a_master.h5", truth=True)
+    table = columns(tmp_path / "a.refl")
+    images = np.asarray(scheduler.open(store).image.values)[:, 0]
+    checked = 0
+    for (x, y, z), photons in zip(table["xyzcal.px"], table["expected.photons"], strict=True):
+        i, j = int(x), int(y)
+        # Far from the edges, and from the first and last image: else a part of it is missing.
+        if not (8 <= i < 192 and 8 <= j < 172 and 1.0 < z < SHOTS - 1.0):
+            continue
+        others = np.abs(table["xyzcal.px"][:, :2] - (x, y)).max(axis=1) < 14
+        if np.count_nonzero(others) > 1 or photons < 1e-3 * table["expected.photons"].max():
+            continue
+        box = images[:, j - 7 : j + 8, i - 7 : i + 8].astype(float)
+        total = box.sum()
+        rows, cols = np.mgrid[j - 7 : j + 8, i - 7 : i + 8] + 0.5
+        frames = np.arange(SHOTS)[:, None, None] + 0.5
+        assert total == pytest.approx(photons, rel=0.03)
+        assert (box * cols).sum() / total == pytest.approx(x, abs=0.1)
+        assert (box * rows).sum() / total == pytest.approx(y, abs=0.1)
+        assert (box * frames).sum() / total == pytest.approx(z, abs=0.51)
+        checked += 1
+    assert checked >= 5
+
+
+def test_the_experiment_list_has_the_true_crystal(store: Path, tmp_path: Path) -> None:
+    export(store, tmp_path / "a.cbf", truth=True, shots="2:5")
+    document = json.loads((tmp_path / "a.expt").read_text())
+    assert document["scan"][0]["image_range"] == [3, 5]
+    assert document["scan"][0]["oscillation"] == pytest.approx([7.0, 1.0])
+    assert document["imageset"][0]["template"] == str(tmp_path / "a_####.cbf")
+    crystal = document["crystal"][0]
+    lengths = [np.linalg.norm(crystal[f"real_space_{axis}"]) for axis in "abc"]
+    np.testing.assert_allclose(lengths, [17, 19, 23])
+    # At spindle zero, though the export begins with the third image.
+    export(store, tmp_path / "b_master.h5", truth=True)
+    whole = json.loads((tmp_path / "b.expt").read_text())
+    np.testing.assert_allclose(
+        crystal["real_space_a"], whole["crystal"][0]["real_space_a"], atol=1e-9
+    )
+    table, part = columns(tmp_path / "b.refl"), columns(tmp_path / "a.refl")
+    inside = (table["xyzcal.px"][:, 2] >= 2) & (table["xyzcal.px"][:, 2] < 5)
+    np.testing.assert_allclose(part["xyzcal.px"], table["xyzcal.px"][inside], atol=1e-9)
+
+
+def test_stills_have_an_experiment_each(tmp_path: Path) -> None:
+    path = tmp_path / "s.zarr"
+    experiment = make(rotation={}, shots={"count": 2, "orientation": "random"})
+    scheduler.run(experiment, path, fsync=False, threads=1)
+    export(path, tmp_path / "s_master.h5", truth=True)
+    document = json.loads((tmp_path / "s.expt").read_text())
+    assert [each["crystal"] for each in document["experiment"]] == [0, 1]
+    assert not document["scan"]
+    assert set(columns(tmp_path / "s.refl")["id"]) == {0, 1}
+
+
+def test_crossings_lie_on_the_sphere() -> None:
+    rng = np.random.default_rng(0)
+    s0 = unit(np.array([0.1, -0.2, -1.0])) / 0.9
+    axis = unit(np.array([1.0, 0.1, 0.2]))
+    q = rng.normal(0, 0.4, (500, 3))
+    found = rotation_crossings(s0, axis, q, -0.3, 7.0)
+    np.testing.assert_allclose(np.linalg.norm(found.diffracted, axis=1), 1 / 0.9)
+    assert found.angle.min() >= -0.3
+    assert found.angle.max() < 7.0
+    for row, angle, s1, speed in zip(*vars(found).values(), strict=True):
+        turned = axis_rotation(axis, angle) @ q[row]
+        np.testing.assert_allclose(s0 + turned, s1, atol=1e-12)
+        later = np.linalg.norm(s0 + axis_rotation(axis, angle + 1e-6) @ q[row])
+        assert (1 / 0.9 - later) / 1e-6 == pytest.approx(speed, abs=1e-4)
+
+
+def test_stills_take_what_is_near_the_sphere() -> None:
+    s0 = np.array([0.0, 0.0, -1.0])
+    q = np.array([[0.0, 1.0, 1.0], [0.0, 1.01, 1.0], [0.0, 1.2, 1.0]])
+    found = still_crossings(s0, q, np.full(3, 0.05))
+    assert found.row.tolist() == [0, 1]
+    np.testing.assert_allclose(found.crossing, [0.0, -0.01])
+    np.testing.assert_allclose(np.linalg.norm(found.diffracted, axis=1), 1.0)

@@ -21,10 +21,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rotation series of a small cell, whose spots are far apart and turn in fully."""
     path = tmp_path_factory.mktemp("truth") / "run.zarr"
     experiment = make(
-        crystal={"cell_A_deg": (17, 19, 23, 80, 85, 95), "cells": (48, 44, 36), "shape": "gauss",
+        crystal={"cell_A_deg": (17, 19, 23, 80, 85, 95), "cells": (24, 22, 18), "shape": "gauss",
                  "misset_deg": (10, 20, 30)},
         detector={"size_px": (200, 180), "pixel_mm": 0.4, "distance_mm": 90},
-        rotation={"start_deg": 5.0, "range_deg": 1.0, "steps": 20},
+        rotation={"start_deg": 5.0, "range_deg": 1.0, "steps": 10},
         sampling={"oversample": 2},
         shots={"count": SHOTS, "misset_deg": [(0, 0, n) for n in range(SHOTS)]},
     )  # fmt: skip
@@ -65,8 +65,9 @@ def test_spots_stand_where_they_are_predicted(store: Path, tmp_path: Path) -> No
         rows, cols = np.mgrid[j - 7 : j + 8, i - 7 : i + 8] + 0.5
         frames = np.arange(SHOTS)[:, None, None] + 0.5
         assert total == pytest.approx(photons, rel=0.03)
-        assert (box * cols).sum() / total == pytest.approx(x, abs=0.1)
-        assert (box * rows).sum() / total == pytest.approx(y, abs=0.1)
+        # Points of this small crystal are thick: that alone moves a centroid by a tenth of a pixel.
+        assert (box * cols).sum() / total == pytest.approx(x, abs=0.15)
+        assert (box * rows).sum() / total == pytest.approx(y, abs=0.15)
         assert (box * frames).sum() / total == pytest.approx(z, abs=0.51)
         checked += 1
     assert checked >= 5

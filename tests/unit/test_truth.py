@@ -74,22 +74,22 @@ def test_spots_stand_where_they_are_predicted(store: Path, tmp_path: Path) -> No
 
 
 def test_the_experiment_list_has_the_true_crystal(store: Path, tmp_path: Path) -> None:
-    export(store, tmp_path / "a.cbf", truth=True, shots="2:5")
+    export(store, tmp_path / "a.cbf", truth=True, shots="1:4")
     document = json.loads((tmp_path / "a.expt").read_text())
-    assert document["scan"][0]["image_range"] == [3, 5]
-    assert document["scan"][0]["oscillation"] == pytest.approx([7.0, 1.0])
+    assert document["scan"][0]["image_range"] == [2, 4]
+    assert document["scan"][0]["oscillation"] == pytest.approx([6.0, 1.0])
     assert document["imageset"][0]["template"] == str(tmp_path / "a_####.cbf")
     crystal = document["crystal"][0]
     lengths = [np.linalg.norm(crystal[f"real_space_{axis}"]) for axis in "abc"]
     np.testing.assert_allclose(lengths, [17, 19, 23])
-    # At spindle zero, though the export begins with the third image.
+    # At spindle zero, though the export begins with the second image.
     export(store, tmp_path / "b_master.h5", truth=True)
     whole = json.loads((tmp_path / "b.expt").read_text())
     np.testing.assert_allclose(
         crystal["real_space_a"], whole["crystal"][0]["real_space_a"], atol=1e-9
     )
     table, part = columns(tmp_path / "b.refl"), columns(tmp_path / "a.refl")
-    inside = (table["xyzcal.px"][:, 2] >= 2) & (table["xyzcal.px"][:, 2] < 5)
+    inside = (table["xyzcal.px"][:, 2] >= 1) & (table["xyzcal.px"][:, 2] < 4)
     np.testing.assert_allclose(part["xyzcal.px"], table["xyzcal.px"][inside], atol=1e-9)
 
 

@@ -160,10 +160,30 @@ def write_text(file: Path, text: str) -> None:
 
 
 def _write_all_steps(traces: "list[PixelTrace]", file: Path) -> None:
+    """Write every step to a ``.csv`` file or, for any other name, a Zarr group of columns."""
     from tiledsim.errors import ExperimentError
-    from tiledsim.reference.trace import write_all_steps
 
     if len(traces) > 1:
         raise ExperimentError("--all-steps takes one --pixel")
-    write_all_steps(traces[0], file)
-    print(f"{file}: {traces[0].scene.steps_per_pixel:,} steps", file=sys.stderr)
+    found = traces[0]
+    try:
+        if file.suffix == ".csv":
+            file.write_text(found.all_steps_csv())
+        else:
+            _write_columns(found, file)
+    except (OSError, ValueError) as error:
+        raise ExperimentError(f"--all-steps {file}: cannot be written: {error}") from error
+    print(f"{file}: {found.scene.steps_per_pixel:,} steps", file=sys.stderr)
+
+
+def _write_columns(found: "PixelTrace", file: Path) -> None:
+    import numpy as np
+
+    from tiledsim.cupy_cache import choose_cache_folder
+
+    choose_cache_folder()  # zarr imports CuPy where it is installed
+    import zarr
+
+    group = zarr.open_group(file, mode="w-")
+    for name, column in found.all_steps().items():
+        group.create_array(name, data=np.ascontiguousarray(column), dimension_names=("step",))

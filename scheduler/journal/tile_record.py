@@ -2,23 +2,15 @@
 
 import zlib
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.pixel_statistics import TileStatistics
+from tiledsim.reference.correction_ranges import tile_ranges
+from tiledsim.scene import Scene
 from tiledsim.tile import Tile
-
-
-class Masked(Protocol):
-    """What the statistics need to know of a scene."""
-
-    def count_rendered(self, tile: Tile) -> int:
-        """Count the pixels of a tile that are rendered."""
-
-    def tile_ranges(self, tile: Tile) -> dict[str, float]:
-        """Spans of the corrections over the tile."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ def checksum(pixels: NDArray[Any]) -> int:
 
 
 def measure(
-    scene: Masked, tile: Tile, pixels: NDArray[Any], statistics: TileStatistics, *, index: int,
+    scene: Scene, tile: Tile, pixels: NDArray[Any], statistics: TileStatistics, *, index: int,
     attempt: int, worker: str, render_seconds: float, write_seconds: float, bound: float = 0.0,
 ) -> TileRecord:  # fmt: skip
     """Make the record of a tile from its stored pixels [rows, cols] and their statistics."""
@@ -84,6 +76,6 @@ def measure(
         rendered=scene.count_rendered(tile),
         crc32=checksum(pixels),
         bound=bound,
-        ranges=scene.tile_ranges(tile),
+        ranges=tile_ranges(scene, tile),
         **asdict(statistics),
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
-from tiledsim.kernels.source_hash import source_hash
 from tiledsim.scene import Scene
 from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.session.plan import Plan
@@ -17,6 +16,7 @@ from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, LocalFiles, why_not_made
 from tiledsim.scheduler.store.geometry import write_geometry
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.source_hash import source_hash
 
 
 def create_store(

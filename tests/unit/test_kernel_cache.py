@@ -10,7 +10,7 @@ import pytest
 import tiledsim
 
 CODE = """
-import tiledsim.kernels.cpu.jit as jit
+import tiledsim.jit as jit
 folder = jit.cache_folder()
 print(folder)
 """

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.detector_model import numbers
-from tiledsim.kernels.cpu.jit import exact_jit as exact
+from tiledsim.jit import exact_jit as exact
 
 Word = np.uint64
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ from tiledsim.detector_model.deviates import (
     room_for_words,
 )
 from tiledsim.detector_model.model import DEAD, GAP, GOOD, HOT
-from tiledsim.kernels.cpu.jit import exact_jit, wide_vectors
+from tiledsim.jit import exact_jit, wide_vectors
 
 Array = NDArray[np.float64]
 

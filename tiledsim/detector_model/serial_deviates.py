@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import exact_jit
+from tiledsim.jit import exact_jit
 
 _MULTIPLIER: Final = 16807
 _MODULUS: Final = 2**31 - 1

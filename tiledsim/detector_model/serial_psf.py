@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError
-from tiledsim.kernels.cpu.jit import exact_jit
+from tiledsim.jit import exact_jit
 
 Float32 = NDArray[np.float32]
 Shape = Literal["gauss", "fiber"]

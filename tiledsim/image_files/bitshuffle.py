@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import jit
+from tiledsim.jit import jit
 
 BLOCK_BYTES = 8192
 BLOCKS_AT_ONCE = 64

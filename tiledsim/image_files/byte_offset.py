@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError
-from tiledsim.kernels.cpu.jit import jit
+from tiledsim.jit import jit
 
 PIXELS_AT_ONCE = 65536
 

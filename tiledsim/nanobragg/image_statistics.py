@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import exact_jit
+from tiledsim.jit import exact_jit
 
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]

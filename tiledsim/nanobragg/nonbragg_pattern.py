@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import exact_jit
+from tiledsim.jit import exact_jit
 
 Float64 = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import csv
 import io
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -320,21 +320,3 @@ def _phi_entries(scene: Scene, found: Evaluation) -> tuple[PhiEntry, ...]:
         k = float(steps.hkl[0, -1, -1, 0, m, 1])
         entries.append(PhiEntry(tic, math.degrees(float(phi)), k, factor_b, factor))
     return tuple(entries)
-
-
-def write_all_steps(found: PixelTrace, file: Any) -> None:
-    """Write every step to a ``.csv`` file or, for any other name, a Zarr group of columns.
-
-    Raises ExperimentError if the file cannot be written.
-    """
-    try:
-        if str(file).endswith(".csv"):
-            file.write_text(found.all_steps_csv())
-            return
-        import zarr
-
-        group = zarr.open_group(file, mode="w-")
-        for name, column in found.all_steps().items():
-            group.create_array(name, data=np.ascontiguousarray(column), dimension_names=("step",))
-    except (OSError, ValueError) as error:
-        raise ExperimentError(f"--all-steps {file}: cannot be written: {error}") from None

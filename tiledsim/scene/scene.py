@@ -291,12 +291,6 @@ class Scene:
             table = np.einsum("mij,mvj->mvi", rotations, self.domain_mix @ self.cells[shot])
         return table
 
-    def tile_ranges(self, tile: Tile) -> dict[str, float]:
-        """Smallest and largest solid angle, polarization and capture factor over a tile."""
-        from tiledsim.reference.correction_ranges import tile_ranges
-
-        return tile_ranges(self, tile)
-
     # -- identity and files ---------------------------------------------------------------------
 
     def _scalars(self) -> dict[str, Any]:

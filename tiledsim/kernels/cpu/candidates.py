@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import jit
+from tiledsim.jit import jit
 
 Array = NDArray[np.float64]
 

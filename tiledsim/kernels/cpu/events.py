@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.jit import jit
 from tiledsim.kernels.cpu.candidates import (
     Cone,
     Illumination,
     candidates_of_plane,
     largest_scattering,
 )
-from tiledsim.kernels.cpu.jit import jit
 from tiledsim.kernels.cpu.kernel import GAUSS, Parameters
 from tiledsim.kernels.cpu.spot_region import (
     ALONG_FAST,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import jit, wide_vectors
+from tiledsim.jit import jit, wide_vectors
 from tiledsim.kernels.cpu.lattice import LANES, gauss, round_, square, tophat
 from tiledsim.kernels.cpu.vector4 import add_rows
 

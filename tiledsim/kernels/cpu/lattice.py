@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import jit, wide_vectors
+from tiledsim.jit import jit, wide_vectors
 from tiledsim.kernels.polynomials import (
     COSPI,
     EXP,

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import jit
+from tiledsim.jit import jit
 
 Array = NDArray[np.float64]
 

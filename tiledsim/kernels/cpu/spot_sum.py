@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import jit
+from tiledsim.jit import jit
 from tiledsim.kernels.cpu.kernel import GAUSS, ROUND
 from tiledsim.kernels.polynomials import EXP, LN2_HIGH, LN2_LOW
 

@@ -1,4 +1,4 @@
-"""Numba's compiler as the CPU kernel uses it: cached on disk, without the GIL."""
+"""Numba's compiler as everything here uses it: cached on disk, without the GIL."""
 
 import tempfile
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
-from tiledsim.kernels.source_hash import source_hash
+from tiledsim.source_hash import source_hash
 
 _CONFIG: Any = numba.config  # its names are set when it is imported
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,17 +49,21 @@ def _compiled(function: F, fastmath: set[str] | bool) -> F:
         _CONFIG.CACHE_DIR = kept
 
 
+COMPILED = ("detector_model", "image_files", "kernels", "nanobragg")
+"""The rooms with functions that Numba compiles."""
+
+
 @lru_cache(maxsize=1)
 def cache_folder() -> Path | None:
     """Return the folder of the compiled kernels, None where none can be written.
 
     It stands outside the package, so that an installation may be read-only and leaves nothing
     behind: in ``NUMBA_CACHE_DIR`` where that is set, else in the platform's cache folder.  Its name
-    is a hash of the kernels' sources.
+    is a hash of the sources that are compiled.
     """
     base = _CONFIG.CACHE_DIR
     root = Path(base) if base else user_cache_path("tiledsim") / "numba"
-    folder = root / f"tiledsim-{source_hash()}"
+    folder = root / f"tiledsim-{source_hash(COMPILED)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -4,17 +4,20 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+PIXELS = ("kernels", "detector_model")
+"""The rooms whose functions determine pixels."""
 
-@lru_cache(maxsize=1)
-def source_hash() -> str:
-    """Return 16 hexadecimal digits that change with any source of a kernel or a detector model.
+
+@lru_cache(maxsize=2)
+def source_hash(rooms: tuple[str, ...] = PIXELS) -> str:
+    """Return 16 hexadecimal digits that change with any source in some rooms of the package.
 
     Numba notices a change of a function, not of those that it calls in other files; and pixels
     may change with a kernel though no version does.
     """
     digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for room in ("kernels", "detector_model"):
+    package = Path(__file__).parent
+    for room in rooms:
         for source in sorted((package / room).rglob("*")):
             if source.suffix in (".py", ".cu"):
                 digest.update(source.read_bytes())

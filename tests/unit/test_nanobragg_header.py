@@ -55,7 +55,11 @@ def test_a_header_gives_the_geometry(tmp_path: Path, flag: str, beam_y: float) -
     assert detector.two_theta_deg == 0.0
     assert "TWOTHETA" in command.notes[0]
     assert detector.mask_file == (path if flag == "-mask" else None)
-    assert read(path, f"{flag} a.img", "spec").experiment.detector.distance_mm == 90.0
+    plain = read(path, f"{flag} a.img", "spec").experiment.detector
+    assert (plain.distance_mm, plain.close_distance_mm, plain.org_x_px) == (90.0, None, None)
+    near = read(path, f"{flag} a.img -ORGX 3 -ORGY 4 -close_distance 70", "spec").experiment
+    assert near.detector.close_distance_mm == 70.0
+    assert (near.detector.org_x_px, near.detector.beam_x_mm) == (3.0, None)
 
 
 def test_flags_override_headers_wherever_they_stand(tmp_path: Path) -> None:

@@ -35,6 +35,15 @@ _LISTS: Final = {
     "detector.rotation_deg": (0.0, 0.0, 0.0),
 }
 
+_HEADER: Final = "in the header of"
+_RIVALS: Final = (
+    (("detector.distance_mm",), ("detector.close_distance_mm",)),
+    (
+        ("detector.beam_x_mm", "detector.beam_y_mm"),
+        ("detector.org_x_px", "detector.org_y_px", "detector.near_x_mm", "detector.near_y_mm"),
+    ),
+)
+"""Keys that a header may give twice over, the ones that count first."""
 _RANGES: Final = ("beam.hdiv_range_mrad", "beam.vdiv_range_mrad", "rotation.range_deg")
 _STEPS: Final = (
     *("beam.hdiv_step_mrad", "beam.vdiv_step_mrad", "rotation.step_deg"),
@@ -202,6 +211,8 @@ class Reading:
     def finish(self) -> None:
         """Resolve what depends on several flags."""
         self._unset()
+        if not self.parity:
+            self._one_description()
         self._convention()
         self._size()
         self._structure_factors()
@@ -234,6 +245,21 @@ class Reading:
                 "-cell and -mat are both given; give one (nanoBragg mixes the two, and so does "
                 "the mode c-parity)"
             )
+
+    def _one_description(self) -> None:
+        """Of what a header says twice keep one: what flags say too, else the first of each pair.
+
+        Headers carry a distance along the beam and one of the plane, a beam centre and a nearest
+        point.  nanoBragg's order among them is that of its flags.
+        """
+        for first, second in _RIVALS:
+            given = [[key for key in keys if key in self.values] for keys in (first, second)]
+            if not all(given):
+                continue
+            by_flag = [any(_HEADER not in self.typed[key] for key in keys) for keys in given]
+            for key in given[0] if by_flag[1] and not by_flag[0] else given[1]:
+                if _HEADER in self.typed[key]:
+                    del self.values[key]
 
     def _unset(self) -> None:
         """Leave out sweeps that are none.

@@ -25,6 +25,7 @@ from tiledsim.cli import (
     noise,
     plan,
     run,
+    spots,
     summary,
     trace,
     verify,
@@ -50,8 +51,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    run, noise, watch, nanobragg, nanobragg_kin, plan, summary, verify, describe, convert, export,
-    trace, compare, doctor,
+    run, noise, watch, nanobragg, nanobragg_kin, plan, spots, summary, verify, describe, convert,
+    export, trace, compare, doctor,
 ):  # fmt: skip
     module.register(app)
 

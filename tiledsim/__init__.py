@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tiledsim.experiment import load as load
     from tiledsim.in_memory import simulate as simulate
     from tiledsim.nanobragg.command import experiment_from_nanobragg as experiment_from_nanobragg
+    from tiledsim.reach.predict import spots as spots
     from tiledsim.reference.trace import PixelTrace as PixelTrace
     from tiledsim.reference.trace import trace as trace
     from tiledsim.scene import Scene as Scene
@@ -26,6 +27,7 @@ _HOME = {
     "Scene": "tiledsim.scene",
     "build_scene": "tiledsim.scene.build",
     "simulate": "tiledsim.in_memory",
+    "spots": "tiledsim.reach.predict",
     "Tile": "tiledsim.tile",
     "PixelTrace": "tiledsim.reference.trace",
     "trace": "tiledsim.reference.trace",

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.reach.once import once
 from tiledsim.scene import Scene
 from tiledsim.vectors import Array
 
 Index = NDArray[np.int64]
 
-_LIMITS_RAD = (0.003, 0.01, 0.03, 0.1, 0.3, 4.0)
-_OVERHEAD_RAD = 0.02
+_LIMITS_RAD = (4.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+_OVERHEAD_RAD = 0.05
 """What a group costs beside its candidates, as an angle by which each member would be further."""
 
 
@@ -25,6 +26,7 @@ class Groups:
     """Largest angle [G] of a member from the first of its group [rad]."""
 
 
+@once
 def group_orientations(scene: Scene) -> Groups:
     """Group the orientations of a scene, so that little is looked for in vain.
 
@@ -33,20 +35,26 @@ def group_orientations(scene: Scene) -> Groups:
     best: Groups | None = None
     lowest = np.inf
     for limit in _LIMITS_RAD:
-        groups = _within(scene.rotations, limit)
+        if best is not None and best.tilt.max() <= limit:
+            continue  # the same groups
+        groups = _within(scene.rotations, limit, most=lowest / _OVERHEAD_RAD)
+        if groups is None:
+            break
         sizes = np.diff(groups.first)
-        cost = float((sizes * (groups.tilt + _OVERHEAD_RAD / 10.0)).sum()) + (
-            _OVERHEAD_RAD * len(sizes)
-        )
+        cost = float((sizes * groups.tilt).sum()) + _OVERHEAD_RAD * len(sizes)
         if cost < lowest:
             best, lowest = groups, cost
     assert best is not None
     return best
 
 
-def _within(rotations: Array, limit: float) -> Groups:
-    starts, tilts = [0], []
+def _within(rotations: Array, limit: float, most: float) -> Groups | None:
+    """Groups of at most ``limit`` rad; None where they are more than ``most``."""
+    starts: list[int] = [0]
+    tilts: list[float] = []
     while starts[-1] < len(rotations):
+        if len(tilts) > most:
+            return None
         start = starts[-1]
         # The trace of R₁ᵀR₂ is 1 + 2 cos of the angle between them.
         portion = rotations[start : start + 4096]
@@ -74,6 +82,7 @@ class Bundles:
     """Relative weights [S], in the order of ``source``."""
 
 
+@once
 def bundle_sources(scene: Scene) -> Bundles:
     """Bundle the sources of a scene."""
     incident = np.asarray(scene.incident)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tiledsim.reach.once import once
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 
@@ -39,6 +40,7 @@ def lattice_peak(scene: Scene) -> float:
     return (cells * SPHERE) ** 2 if scene.crystal_shape == "round" else cells**2
 
 
+@once
 def strongest_F(scene: Scene) -> float:
     """Return the largest |F| that a reflection can have."""
     if scene.uniform_F:

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from threading import Lock
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,9 @@ from tiledsim.kernels.cpu.candidates import Illumination
 from tiledsim.kernels.cpu.events import Reach, render_events
 from tiledsim.kernels.cpu.kernel import Parameters, render_rows
 from tiledsim.kernels.cpu.spot_sum import STRETCH, reach_squared
-from tiledsim.reach.choice import Choice, choose
+from tiledsim.reach.choice import choose
 from tiledsim.reach.groups import bundle_sources, group_orientations
+from tiledsim.reach.once import once
 from tiledsim.reach.thresholds import (
     Threshold,
     largest_omega,
@@ -27,32 +27,23 @@ PANELS_KEPT = 16
 """Panels of shots whose lists' beginnings are kept for the next tile, of each scene."""
 
 
-class _Known:
-    """What was worked out of a scene."""
-
-    def __init__(self) -> None:
-        self.choice: Choice | None = None
-        self.reach: OrderedDict[tuple[int, int], tuple[Threshold, Reach]] = OrderedDict()
+choice_of = once(choose)
+"""How a scene is rendered; decided once."""
 
 
-_KNOWN: WeakKeyDictionary[Scene, _Known] = WeakKeyDictionary()
+@once
+def _panels(scene: Scene) -> OrderedDict[tuple[int, int], tuple[Threshold, Reach]]:
+    return OrderedDict()
+
+
 _LOCK = Lock()
-
-
-def choice_of(scene: Scene) -> Choice:
-    """Return how a scene is rendered; decided once."""
-    with _LOCK:
-        known = _KNOWN.setdefault(scene, _Known())
-        if known.choice is None:
-            known.choice = choose(scene)
-        return known.choice
 
 
 def prepared(scene: Scene, tile: Tile, p: Parameters) -> tuple[Threshold, Reach]:
     """Return what the lists of a tile's panel need; worked out once, if it is used soon again."""
     key = tile.shot, tile.panel
     with _LOCK:
-        known = _KNOWN.setdefault(scene, _Known()).reach
+        known = _panels(scene)
         if key not in known:
             allowed = threshold(scene, tile.panel)
             known[key] = allowed, reach_of(scene, tile.shot, p, allowed)
@@ -76,15 +67,16 @@ def render_listed(
         render_rows(none, tile.slow_start, tile.fast_start, rendered, image)
     else:
         image[:] = 0.0
-    rows, cols = np.flatnonzero(rendered.any(axis=1)), np.flatnonzero(rendered.any(axis=0))
-    if not len(rows):
-        return 0.0
-    top, left = int(rows[0]), int(cols[0])
-    inside = np.zeros((int(rows[-1]) + 1 - top, int(cols[-1]) + 1 - left))
     counts = np.zeros(3, dtype=np.int64)
-    render_events(p, reach, tile.slow_start + top, tile.fast_start + left, inside, counts)
-    inside[~rendered[top : rows[-1] + 1, left : cols[-1] + 1]] = 0.0
-    image[top : rows[-1] + 1, left : cols[-1] + 1] += inside
+    if rendered.all():
+        render_events(p, reach, tile.slow_start, tile.fast_start, image, counts)
+    elif rendered.any():
+        rows, cols = np.flatnonzero(rendered.any(axis=1)), np.flatnonzero(rendered.any(axis=0))
+        part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+        inside = image[part].copy()
+        start = tile.slow_start + part[0].start, tile.fast_start + part[1].start
+        render_events(p, reach, *start, inside, counts)
+        image[part] = np.where(rendered[part], inside, 0.0)
     return 0.0 if scene.crystal_shape == "tophat" else allowed.bound(largest_omega(scene, tile))
 
 

@@ -19,7 +19,7 @@ from tiledsim.scene import Scene
 Method = Literal["every step", "events"]
 
 STEP_NS: Final = {"square": 4.3, "round": 7.8, "gauss": 6.2, "tophat": 3.8}
-"""A step of the plain kernel.  These are of one machine (benchmarks/cull.py): only ratios count."""
+"""A step of the plain kernel.  These numbers are rough, and of one machine: only ratios count."""
 TEST_NS: Final = 10.0
 """A reflection held against one orientation and direction."""
 SPOT_NS: Final = 120.0

@@ -40,6 +40,11 @@ def export(
         typer.Option("--truth", help="Beside them: NAME.expt (geometry and the true crystals) and "
                      "NAME.refl (the true reflections), for DIALS."),
     ] = False,
+    with_noise: Annotated[
+        int | None,
+        typer.Option("--with-noise", metavar="SEED",
+                     help="Count stored photons, with Poisson noise; tiledsim noise can do more."),
+    ] = None,
     partial: Annotated[
         bool,
         typer.Option("--partial", help="Export an unfinished run; what is missing is masked."),
@@ -74,6 +79,7 @@ def export(
     Examples:
       tiledsim export OUT.zarr -o scan_master.h5 --as int32 --truth
       tiledsim export OUT.zarr -o image.cbf --shots 0:100
+      tiledsim export OUT.zarr -o noisy_master.h5 --with-noise 1
       tiledsim export OUT.zarr -o image.tif --panels 0
       tiledsim export OUT.zarr -o pixels.npy --shots 5
     """
@@ -84,7 +90,8 @@ def export(
     with showing(quiet) as progress:
         made = write(
             store, output, to=to, shots=shots, panels=panels, dtype=dtype, truth=truth,
-            partial=partial, clip=clip, overwrite=overwrite, resume=resume, progress=progress,
+            with_noise=with_noise, partial=partial, clip=clip, overwrite=overwrite, resume=resume,
+            progress=progress,
             where=Where(workers=workers, threads=threads, scheduler=scheduler),
         )  # fmt: skip
     for path in made:

@@ -108,9 +108,9 @@ def nanobragg(
             _print_pixels(command, scene, camera)
         if scratch is not None:
             from tiledsim.nanobragg.outputs import write_outputs
-            from tiledsim.scheduler.export.raw import write_raw
+            from tiledsim.scheduler.export.export import export
 
-            write_raw(store, scratch / "float.bin")
+            export(store, scratch / "float.bin", to="raw", dtype="float32")
             lines = write_outputs(scratch / "float.bin", outputs, command, scene, camera, seed)
             if not quiet:
                 print("\n".join(lines))

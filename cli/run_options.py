@@ -19,7 +19,7 @@ def flag_of(option: str) -> str:
     return "--" + (name if name and last in _UNITS else option).replace("_", "-")
 
 
-EXPORT_OPTIONS = ("to", "shots", "panels", "partial", "clip")
+EXPORT_OPTIONS = ("to", "shots", "panels", "with_noise", "partial", "clip")
 """Of ``tiledsim export``, named in its errors."""
 
 

@@ -143,17 +143,23 @@ class _Run:
             backend = kept_backend
             if self._is_finished():  # here nothing need render
                 self._find_kept(backend, self._build())
-                return load_summary(files)
+                return self._export(load_summary(files), self._client)
         place, name = choose_workers(backend, options.dtype, options.where, self._client)
         if options.report is not None:
             check_report(options.report)
         scene = self._build()
         kept = self._find_kept(name, scene)
         if kept and self._is_finished():
-            return load_summary(files)
+            return self._export(load_summary(files), self._client)
         if kept:
             check_versions(files, allowed=options.other_versions)
         layout = kept or self._with.cut(scene, options.tile or usual_tile(scene, name))
+        if options.export is not None:
+            from tiledsim.scheduler.export.files import check_at_the_end
+
+            check_at_the_end(
+                options.export, self._experiment, scene, layout, overwrite=options.overwrite
+            )
         plan = make_plan(
             scene, layout, workers=place.workers, threads=place.threads, backend=name,
             dtype=options.dtype,
@@ -165,7 +171,8 @@ class _Run:
         for callback in self._callbacks:
             callback(Connecting(place.kind, place.workers))
         with place.connect(keys_folder=_folder_beside(files)) as connected:
-            return self._on(connected, place, name, scene, layout, kept)
+            summary = self._on(connected, place, name, scene, layout, kept)
+            return self._export(summary, connected)
 
     def _on(
         self, client: Any, place: Place, name: str, scene: Scene, layout: Layout,
@@ -217,6 +224,24 @@ class _Run:
             finally:
                 if devices and not place.on_this_machine:
                     release_devices(client, name, options.dtype)
+
+    def _export(self, summary: Summary, client: Any) -> Summary:
+        """Export the images of the finished run, where that is asked for."""
+        options = self._options
+        if options.export is not None:
+            from tiledsim.scheduler.export.export import export
+
+            where = options.where if client is None else None
+            try:
+                export(
+                    self._files.url, options.export, overwrite=options.overwrite,
+                    resume=options.resume, where=where, client=client,
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"stopped while writing {options.export}; the run itself is finished"
+                ) from None
+        return summary
 
     def _build(self) -> Scene:
         if self._scene is None:

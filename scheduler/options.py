@@ -187,6 +187,14 @@ class RunOptions(Options):
         ),
     ] = None  # fmt: skip
     report: Annotated[Path | None, About("Keep Dask's performance report.", "FILE.html")] = None
+    export: Annotated[
+        Path | None,
+        About(
+            "At the end, write the images to this file too, whose ending says the format "
+            "(docs/export.md).",
+            "NAME", preset=False,
+        ),
+    ] = None  # fmt: skip
 
     def __post_init__(self) -> None:
         """Check the values, each and together."""

@@ -18,7 +18,7 @@ from tiledsim.image_files.series import numbered
 from tiledsim.image_files.smv_writer import write_smv
 from tiledsim.image_files.tiff import EDGE as TIFF_EDGE
 from tiledsim.image_files.tiff import write_tiff
-from tiledsim.scheduler.export.formats import Format, as_byte_offset, as_bytes, as_rows, limits_of
+from tiledsim.scheduler.export.formats import Format, as_byte_offset, as_bytes, as_rows
 from tiledsim.scheduler.export.pixels import Encoder
 
 FRAMES_PER_FILE = 100
@@ -49,7 +49,9 @@ class Assembly:
     all_shots: int
     """Of the store."""
     dtype: str
-    bands_per_shot: int
+    saturation: float
+    """The largest value that is a measurement."""
+    bands_per_shot: int = 1
 
     @property
     def plane(self) -> Plane:
@@ -114,6 +116,12 @@ class Assembly:
         ]
 
     @property
+    def names(self) -> list[str]:
+        """All their names, the main one last."""
+        names = [file.name for file in self.files]
+        return names if self.master is None else [*names, self.master]
+
+    @property
     def truth(self) -> list[str]:
         """Names of DIALS' files beside them."""
         return [f"{self.stem}.expt", f"{self.stem}.refl"]
@@ -135,7 +143,6 @@ class Assembly:
         per = self.bands_per_shot
         mine = islice(payloads, file.shots * per)
         panels = self.plane.panels
-        _, highest = limits_of(self.dtype)
         one = self.instrument.select([file.first], range(panels))
         match self.format.name:
             case "nxmx":
@@ -143,7 +150,7 @@ class Assembly:
                     for frame in range(file.shots):
                         data.write_frame(frame, islice(mine, per))
             case "cbf":
-                write_cbf(path, mine, one, int(highest))
+                write_cbf(path, mine, one, int(self.saturation))
             case "smv":
                 write_smv(path, mine, one)
             case "tiff":
@@ -162,9 +169,8 @@ class Assembly:
 
     def write_master(self, path: Path, mask_rows: MaskRows) -> None:
         """Write that file."""
-        _, highest = limits_of(self.dtype)
         integer = np.dtype(self.dtype).kind != "f"
         write_master(
             path, [(file.name, file.shots) for file in self.files], self.instrument, self.plane,
-            Limits(int(highest) if integer else highest), mask_rows,
+            Limits(int(self.saturation) if integer else self.saturation), mask_rows,
         )  # fmt: skip

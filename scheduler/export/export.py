@@ -1,6 +1,5 @@
 """Export images of a run: from the store to files that other programs open."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -10,28 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import ExperimentError, RunError, StoreError
+from tiledsim.experiment import Experiment, Noise
 from tiledsim.image_files.nxmx_master import MaskRows
+from tiledsim.scene.noise import build_noise
 from tiledsim.scheduler.cluster.choose import Place, choose_place
 from tiledsim.scheduler.cluster.local import wait_for_workers
 from tiledsim.scheduler.export.assemble import Assembly, OutputFile
 from tiledsim.scheduler.export.bands import band_rows, frame_bands, select
-from tiledsim.scheduler.export.formats import (
-    Format,
-    check_geometry,
-    choose_dtype,
-    choose_format,
-    invalid_of,
-    limits_of,
-)
+from tiledsim.scheduler.export.conversion import Conversion
+from tiledsim.scheduler.export.files import check_target, conversion_to, plan_files
+from tiledsim.scheduler.export.formats import choose_format
 from tiledsim.scheduler.export.instrument import read_instrument
-from tiledsim.scheduler.export.pixels import Band, Conversion, Encoded, Source, encode_band
+from tiledsim.scheduler.export.mask import pixel_mask
+from tiledsim.scheduler.export.pixels import Band, Encoded, Source, encode_band
 from tiledsim.scheduler.export.stream import in_order
 from tiledsim.scheduler.export.truth import write_truth
 from tiledsim.scheduler.export.work_folder import WorkFolder
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.options import Where
-from tiledsim.scheduler.session.plan import human_bytes
 from tiledsim.scheduler.session.task import scene_of
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, open_files
@@ -51,7 +48,8 @@ Progress = Callable[[int, int], None]
 def export(
     location: str | Path, output: str | Path, *, to: str | None = None, shots: str | None = None,
     panels: str | None = None, dtype: str | None = None, truth: bool = False,
-    partial: bool = False, clip: bool = False, overwrite: bool = False, resume: bool = False,
+    with_noise: int | None = None, partial: bool = False, clip: bool = False,
+    overwrite: bool = False, resume: bool = False,
     progress: Progress | None = None, where: Where | None = None, client: Any = None,
 ) -> list[Path]:  # fmt: skip
     """Write images of a run as files of another format and return their names, the main one last.
@@ -72,6 +70,9 @@ def export(
     truth : bool
         Beside them, NAME.expt and NAME.refl: geometry, the true crystals and the true reflections,
         as DIALS reads them.
+    with_noise : int, optional
+        Count stored photons, with Poisson's noise alone, by this seed: the values that
+        :func:`tiledsim.scheduler.add_noise` would store.
     partial : bool
         Export an unfinished run, what is missing marked as not measured.
     clip : bool
@@ -97,37 +98,31 @@ def export(
     format = choose_format(to, target)
     chosen = select(shots, layout.shape[0], "shots"), select(panels, layout.shape[1], "panels")
     done = _stored_tiles(files, layout, chosen, partial=partial)
-    instrument = read_instrument(files, str(about.get("title", ""))).select(*chosen)
-    check_geometry(format, instrument)
-    kind = choose_dtype(format, dtype, store.open_image(files).dtype, noisy=False)
-    assembly = Assembly(
-        format, _named(target, format), instrument, tuple(chosen[0]), tuple(chosen[1]),
-        layout.shape[0], kind, 1,
-    )  # fmt: skip
-    assembly.check()
+    instrument = read_instrument(files, str(about.get("title", "")))
+    counts = _counts_of(files, about, layout, with_noise)
+    assembly = plan_files(target, format, instrument, layout, chosen, dtype, counts)
     rows = band_rows(layout, assembly.row_multiple)
     bands_per_shot = len(chosen[1]) * -(-layout.shape[2] // rows)
     assembly = replace(assembly, bands_per_shot=bands_per_shot)
-    names = [file.name for file in assembly.files]
-    if assembly.master is not None:
-        names.append(assembly.master)
-    _check_target(assembly, names + assembly.truth * truth, overwrite=overwrite)
-    lowest, highest = limits_of(kind)
-    conversion = Conversion(kind, lowest, highest, invalid_of(format, kind), clip)
+    check_target(assembly, truth=truth, overwrite=overwrite)
+    names = assembly.names
     source = Source(
-        files.url, str(about["scene_hash"]), conversion, assembly.encoder,
-        masks=format.name in ("nxmx", "cbf"),
+        files.url, str(about["scene_hash"]), conversion_to(assembly, counts, clip=clip),
+        assembly.encoder, masks=format.name in ("nxmx", "cbf"), shape=layout.shape,
+        noise=None if with_noise is None else counts,
     )  # fmt: skip
     place = choose_place(where or Where(), client)
     folder = WorkFolder(assembly.output)
     identity: dict[str, object] = {
-        "store": files.url, "scene": source.scene_hash, "names": names, "dtype": kind,
-        "shots": assembly.shots, "panels": assembly.panels, "clip": clip,
+        "store": files.url, "scene": source.scene_hash, "names": names, "dtype": assembly.dtype,
+        "shots": assembly.shots, "panels": assembly.panels, "clip": clip, "noise": with_noise,
         "tiles": int(np.count_nonzero(done)),
     }  # fmt: skip
     finished = folder.begin(identity, resume=resume)
     todo = [file for file in assembly.files if file.name not in finished]
-    counted = Counted(bands_per_shot * sum(file.shots for file in todo), conversion, progress)
+    counted = Counted(
+        bands_per_shot * sum(file.shots for file in todo), source.conversion, progress
+    )
     try:
         bands = _bands_of(todo, assembly, layout, rows, done)
         with (
@@ -217,32 +212,28 @@ def _stored_tiles(
     return done
 
 
-def _named(output: Path, format: Format) -> Path:
-    """Give a name without an ending that of its format."""
-    if output.suffix:
-        return output
-    return output.with_name(
-        f"{output.name}{'_master' * (format.name == 'nxmx')}{format.endings[0]}"
-    )
+def _counts_of(
+    files: Files, about: dict[str, Any], layout: Layout, seed: int | None
+) -> CountModel | None:
+    """Return how the exported values were or are to be counted; None for photons.
 
-
-def _check_target(assembly: Assembly, names: list[str], *, overwrite: bool) -> None:
-    """Raise StoreError where files exist, or have no room."""
-    folder = assembly.output.parent
-    if not folder.is_dir():
-        raise StoreError(f"{folder} is no folder; make it, or write elsewhere")
-    for name in names:
-        path = folder / name
-        if path.is_dir():
-            raise StoreError(f"{path} is a folder; give the name of a file")
-        if path.exists() and not overwrite:
-            raise StoreError(f"{path} exists; `overwrite` it, or give another name")
-    free = shutil.disk_usage(folder).free
-    if assembly.least_bytes > free:
+    Raises StoreError for counts that are to be counted again, ExperimentError for a wrong seed.
+    """
+    counted = layout.dtype != "float32"
+    if seed is None:
+        model: CountModel | None = scene_of(files.url, str(about["scene_hash"])).noise
+        return model if counted else None
+    if counted:
         raise StoreError(
-            f"{assembly.output}: {human_bytes(assembly.least_bytes)} or more are to be written and "
-            f"{human_bytes(free)} are free on that disk; free some or write elsewhere"
+            f"{files.url} holds counts ({layout.dtype}), not photons; leave out `with_noise`"
         )
+    if not 0 <= seed < 2**32:
+        raise ExperimentError(f"`with_noise={seed}`: must be a whole number from 0 to {2**32 - 1}")
+    try:
+        detector = Experiment.from_toml(str(about["experiment"]), Path()).detector
+    except (KeyError, ExperimentError) as error:
+        raise StoreError(f"{files.url}: its attributes are damaged: {error}") from None
+    return build_noise(Noise(seed=seed), detector).model
 
 
 def _add_truth(
@@ -254,7 +245,7 @@ def _add_truth(
     write_truth(
         folder.partial(expt), folder.partial(refl), assembly.instrument,
         scene_of(source.location, source.scene_hash), [folder.target / name for name in images],
-        source.conversion.highest,
+        assembly.saturation,
     )  # fmt: skip
     for name in assembly.truth:
         folder.finish(name)
@@ -262,13 +253,11 @@ def _add_truth(
 
 
 def _mask_of(source: Source, assembly: Assembly) -> MaskRows:
-    """Return which pixels of the exported panels are rendered."""
+    """Return the mask of the exported panels, by rows."""
     scene = scene_of(source.location, source.scene_hash)
 
-    def rows(panel: int, start: int, stop: int) -> NDArray[np.bool_] | None:
-        tile = Tile(0, assembly.panels[panel], start, stop, 0, scene.shape[3])
-        rendered: NDArray[np.bool_] | None = scene.rendered_mask(tile)
-        return rendered
+    def rows(panel: int, start: int, stop: int) -> NDArray[np.uint32] | None:
+        return pixel_mask(scene, Tile(0, assembly.panels[panel], start, stop, 0, scene.shape[3]))
 
     return rows
 

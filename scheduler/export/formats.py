@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import ExperimentError
 from tiledsim.image_files import byte_offset
 from tiledsim.image_files.instrument import Instrument
@@ -67,20 +68,19 @@ def choose_format(name: str | None, output: Path) -> Format:
             return known
     endings = ", ".join(known.endings[0] for known in FORMATS.values())
     raise ExperimentError(
-        f"{output}: its ending names no format; end it in one of {endings}, or give `to` "
-        f"{', '.join(FORMATS)}"
+        f"{output}: its ending names no format; end it in one of {endings}, or name one "
+        f"with `to` of an export: {', '.join(FORMATS)}"
     )
 
 
-def choose_dtype(format: Format, asked: str | None, stored: np.dtype[Any], noisy: bool) -> str:
+def choose_dtype(format: Format, asked: str | None, *, counted: bool) -> str:
     """Return the type of the pixels, as NumPy names it.
 
     Counts become integers.  Photons that are expected, which are no integers, stay as they are
     where the format can hold them.
     """
     if asked is None:
-        counts = noisy or stored.kind != "f"
-        asked = "float32" if not counts and "float32" in format.dtypes else format.dtypes[0]
+        asked = "float32" if not counted and "float32" in format.dtypes else format.dtypes[0]
     if asked not in format.dtypes:
         others = [known.name for known in FORMATS.values() if asked in known.dtypes]
         advice = f"; {', '.join(others)} can" if others else ""
@@ -98,10 +98,19 @@ def limits_of(dtype: str) -> tuple[float, float]:
     return -np.inf, FLOAT_SATURATION
 
 
-def invalid_of(format: Format, dtype: str) -> float | None:
-    """Return what stands for a pixel without a measurement; None for NaN."""
+def saturation_of(dtype: str, counts: CountModel | None) -> float:
+    """Return the largest value that is surely a measurement, for headers.
+
+    Counts are cut to the top of their model, so that one itself may have been anything above.
+    """
+    _, highest = limits_of(dtype)
+    return highest if counts is None else max(min(highest, float(counts.top)) - 1.0, 0.0)
+
+
+def invalid_of(format: Format, dtype: str) -> float:
+    """Return what stands for a pixel without a measurement."""
     if np.dtype(dtype).kind == "f":
-        return -1.0 if format.name == "nxmx" else None
+        return -1.0 if format.name == "nxmx" else np.nan
     return -1.0 if np.dtype(dtype).kind == "i" else 65535.0
 
 

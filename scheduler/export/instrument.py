@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import StoreError
+from tiledsim.experiment import Experiment
 from tiledsim.image_files.instrument import (
     FlatPanel,
     Instrument,
@@ -13,6 +14,8 @@ from tiledsim.image_files.instrument import (
     as_series,
     imgcif_rotation,
 )
+from tiledsim.scene import Scene
+from tiledsim.scene.resolved import resolved_arrays, resolved_numbers
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.geometry import read_geometry
 
@@ -27,6 +30,12 @@ def read_instrument(files: Files, title: str = "") -> Instrument:
         return _instrument(arrays, about, title)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError(f"{files.url}: its geometry is damaged: {error!r}") from None
+
+
+def instrument_of(experiment: Experiment, scene: Scene) -> Instrument:
+    """Return the instrument of a run that is still to be made, all shots and panels."""
+    arrays = {name: named.values for name, named in resolved_arrays(experiment, scene).items()}
+    return _instrument(arrays, resolved_numbers(experiment, scene), experiment.title)
 
 
 def _instrument(

@@ -1,5 +1,6 @@
 """Exports hold every pixel and every geometric number of the store, or nothing at all."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -11,18 +12,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from tests.unit.command import refusal, tiledsim
 from tiledsim import scheduler
+from tiledsim.cli.main import app
 from tiledsim.errors import ExperimentError, RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.image_files import bitshuffle, byte_offset
 from tiledsim.image_files.instrument import as_series, imgcif_rotation
 from tiledsim.scheduler.export import assemble, bands
 from tiledsim.scheduler.export import export as module
+from tiledsim.scheduler.export.conversion import Conversion
 from tiledsim.scheduler.export.export import export
 from tiledsim.scheduler.export.instrument import read_instrument
-from tiledsim.scheduler.export.pixels import Conversion
 from tiledsim.scheduler.options import Where
 from tiledsim.scheduler.store.files import open_files
 from tiledsim.vectors import axis_rotation, unit
@@ -248,9 +250,9 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_unfinished_run_is_refused_or_masked(unfinished: Path, tmp_path: Path) -> None:
-    said = refusal("export", unfinished, "-o", tmp_path / "a.npy")
-    assert "1 of 4 tiles are missing, the first at shot 0 panel 0 slow 0:512 fast 512:600" in said
-    assert "--partial" in said
+    wanted = "1 of 4 tiles are missing, the first at shot 0 panel 0 slow 0:512 fast 512:600"
+    with pytest.raises(StoreError, match=wanted):
+        export(unfinished, tmp_path / "a.npy")
     export(unfinished, tmp_path / "a.npy", partial=True)
     made = np.load(tmp_path / "a.npy")[0, 0]
     missing = np.zeros(made.shape, dtype=bool)
@@ -369,8 +371,9 @@ def test_bad_input_leaves_nothing(
 
 
 def test_the_command_prints_what_it_made(store: Path, tmp_path: Path) -> None:
-    done = tiledsim("export", store, "-o", tmp_path / "a", "--to", "nxmx", "--as", "int32")
-    assert done.returncode == 0, done.stderr
+    words = ["export", store, "-o", tmp_path / "a", "--to", "nxmx", "--as", "int32"]
+    done = CliRunner().invoke(app, [*map(str, words)])
+    assert done.exit_code == 0, done.output
     assert [Path(line).name for line in done.stdout.splitlines()] == [
         "a_data_000001.h5", "a_master.h5"
     ]  # fmt: skip
@@ -392,3 +395,105 @@ def test_a_store_without_geometry_says_so(tmp_path: Path) -> None:
     shutil.rmtree(store / "geometry")
     with pytest.raises(StoreError, match="an earlier tiledsim made it"):
         export(store, tmp_path / "a.h5")
+
+
+COUNTED = {"poisson": True, "seed": 7, "gap_value": -5, "image": "int32", "bits": 3}
+
+
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
+    """A run with noise: its store, and where it has gaps and dead pixels [slow, fast]."""
+    folder = tmp_path_factory.mktemp("counts")
+    gaps, dead = np.zeros((2, 170, 300), dtype=bool)
+    gaps[:, 100:110], dead[5, 7] = True, True
+    np.save(folder / "gaps.npy", gaps)
+    np.save(folder / "dead.npy", dead)
+    noise = COUNTED | {"gap_file": folder / "gaps.npy", "dead_file": folder / "dead.npy"}
+    tiledsim_run(make(noise=noise, shots={"count": 1}), folder / "run.zarr")
+    return folder / "run.zarr", gaps, dead
+
+
+def test_counts_have_gaps_and_saturation(
+    counts: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    store, gaps, dead = counts
+    stored = pixels_of(store)[0, 0]
+    assert (stored == -5)[gaps].all()
+    assert stored.max() == 7  # 3 bits: some are saturated
+    wanted = np.where(gaps, -1, stored)
+    export(store, tmp_path / "a.h5", truth=True)
+    with h5py.File(tmp_path / "a.h5") as file:
+        detector = file["/entry/instrument/detector"]
+        np.testing.assert_array_equal(file["/entry/data/data"][0], wanted)
+        np.testing.assert_array_equal(detector["pixel_mask"][...], gaps + 2 * dead)
+        assert detector["saturation_value"][()] == 6
+    panel = json.loads((tmp_path / "a.expt").read_text())["detector"][0]["panels"][0]
+    assert panel["trusted_range"] == [-1.0, 6.0]
+    export(store, tmp_path / "a.cbf")
+    fabio = pytest.importorskip("fabio")
+    with fabio.open(str(tmp_path / "a.cbf")) as file:
+        np.testing.assert_array_equal(file.data, wanted)
+    assert b"# Count_cutoff 6 counts" in (tmp_path / "a.cbf").read_bytes()
+    export(store, tmp_path / "a.img")
+    with fabio.open(str(tmp_path / "a.img")) as file:
+        np.testing.assert_array_equal(file.data, np.where(gaps, 65535, stored))
+    export(store, tmp_path / "a.npy", dtype="float32")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy")[0, 0], np.where(gaps, np.nan, stored))
+
+
+def test_saturated_counts_fit_a_smaller_type() -> None:
+    rows = np.array([[65535, 65534, 3]], dtype=np.uint16)
+    made = Conversion("<u2", 0.0, 65534.0, 65535.0, top=65535.0).apply(rows, None)
+    assert made.values.tolist() == [[65534, 65534, 3]]
+    assert made.outside == 0
+
+
+def test_photons_are_counted_on_the_way(store: Path, tmp_path: Path) -> None:
+    scheduler.add_noise(store, tmp_path / "counts.zarr", seed=3)
+    export(store, tmp_path / "a.npy", with_noise=3)
+    made = np.load(tmp_path / "a.npy")
+    assert made.dtype == np.int32
+    np.testing.assert_array_equal(made, pixels_of(tmp_path / "counts.zarr"))
+    with pytest.raises(StoreError, match=r"holds counts .*leave out `with_noise`"):
+        export(tmp_path / "counts.zarr", tmp_path / "b.npy", with_noise=3)
+    with pytest.raises(ExperimentError, match="`with_noise=-1`: must be a whole number from 0"):
+        export(store, tmp_path / "b.npy", with_noise=-1)
+
+
+def test_what_is_missing_is_not_counted(unfinished: Path, tmp_path: Path) -> None:
+    export(unfinished, tmp_path / "a.npy", partial=True, with_noise=1)
+    made = np.load(tmp_path / "a.npy")[0, 0]
+    assert (made[:512, 512:] == -1).all()
+    assert (np.delete(made, np.s_[512:], axis=1) >= 0).all()
+
+
+def test_a_run_exports_at_its_end(tmp_path: Path) -> None:
+    small = make(detector={"size_px": (50, 40)}, shots={"count": 1})
+    store, name = tmp_path / "run.zarr", tmp_path / "a.npy"
+    scheduler.run(small, store, fsync=False, threads=1, export=name)
+    np.testing.assert_array_equal(np.load(name), pixels_of(store))
+    with pytest.raises(StoreError, match=r"a.npy exists; `overwrite`"):
+        scheduler.run(small, store, fsync=False, threads=1, resume=True, export=name)
+    name.unlink()
+    scheduler.run(small, store, fsync=False, threads=1, resume=True, export=name)
+    np.testing.assert_array_equal(np.load(name), pixels_of(store))
+    brighter = small.replace(structure_factors={"default_F": 60.0})
+    scheduler.run(brighter, store, fsync=False, threads=1, overwrite=True, export=name)
+    np.testing.assert_array_equal(np.load(name), pixels_of(store))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.xyz", "its ending names no format"),
+        ("no/a.h5", "no is no folder"),
+        ("old.npy", "old.npy exists"),
+        ("a.img", "cbf and nxmx can say where it stands"),
+    ],
+)
+def test_what_cannot_be_exported_is_not_rendered(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "old.npy").write_bytes(b"old")
+    tilted = make(detector={"size_px": (50, 40), "rotation_deg": (3.0, 0.0, 0.0)})
+    with pytest.raises((ExperimentError, StoreError), match=re.escape(said)):
+        scheduler.run(tilted, tmp_path / "run.zarr", threads=1, export=tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == ["old.npy"]

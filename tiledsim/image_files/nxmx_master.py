@@ -32,8 +32,8 @@ NO_SENSOR = SensorLayer("Si", 1e-6)
 DETECTOR = "/entry/instrument/detector"
 MASK_ROWS = 1024
 
-MaskRows = Callable[[int, int, int], NDArray[np.bool_] | None]
-"""Whether pixels are measured [rows, cols], of a panel and a range of rows; None: all are."""
+MaskRows = Callable[[int, int, int], NDArray[np.uint32] | None]
+"""The mask [rows, cols] of a panel and a range of rows; None where all pixels are good."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def write_master(
     limits : Limits
         What values mean.
     mask_rows : callable
-        Which pixels are measured.
+        The mask of pixels that hold no measurement.
     """
     import h5py
 
@@ -181,14 +181,14 @@ def _detector(detector: Any, instrument: Instrument, plane: Plane, limits: Limit
 
 
 def _mask(detector: Any, plane: Plane, mask_rows: MaskRows) -> Any:
-    """Write the mask, not chunked (neggia); bit 0, a gap, marks what is not measured."""
+    """Write the mask, not chunked (neggia); bit 0 marks gaps, bit 1 dead pixels."""
     mask = detector.create_dataset("pixel_mask", shape=plane.shape, dtype="u4", chunks=None)
     for panel in range(plane.panels):
         for start in range(0, plane.rows, MASK_ROWS):
             stop = min(start + MASK_ROWS, plane.rows)
-            measured = mask_rows(panel, start, stop)
+            flags = mask_rows(panel, start, stop)
             top = panel * plane.rows + start
-            mask[top : top + stop - start] = 0 if measured is None else ~measured
+            mask[top : top + stop - start] = 0 if flags is None else flags
     return mask
 
 

@@ -295,16 +295,27 @@ class ObjectFiles:
                 obstore.put(self._store, key, data, mode="create", attributes={RUN: run})
                 return None
             except AlreadyExistsError:
-                there = obstore.get(self._store, key)
-                tag: dict[str, Any] = {
-                    name: there.meta[name] for name in ("e_tag", "version") if there.meta[name]
-                }
-                return bytes(there.bytes()), there.attributes.get(RUN), tag
+                there = self._what_is_there(key)
+                if there is not None:
+                    return there
             except Exception as error:
                 if not pause or not isinstance(error, GenericError):
                     raise self._failed(key, error) from error
                 time.sleep(pause)
         raise AssertionError("the last pause is none")
+
+    def _what_is_there(self, key: str) -> tuple[bytes, str | None, dict[str, Any]] | None:
+        """Return the bytes of a key, their run and their tag; None where they have just gone."""
+        import obstore
+
+        try:
+            there = obstore.get(self._store, key)
+            tag = {name: there.meta[name] for name in ("e_tag", "version") if there.meta[name]}
+            return bytes(there.bytes()), there.attributes.get(RUN), tag
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._failed(key, error) from error
 
     @answered
     def replace_for(self, key: str, data: bytes, run: str, tag: Any) -> bool:

@@ -211,4 +211,7 @@ class ShardPrefix:
     def replace(self, key: str, data: bytes, found: Found, /, *, durable: bool) -> None:
         """Store a shard instead of a damaged one, if that has not changed."""
         self._check_current()
-        self._files.replace_for(f"image/{key}", data, self._run, found.tag)
+        if self._files.replace_for(f"image/{key}", data, self._run, found.tag):
+            return
+        if self.put(key, data, durable=durable) is not None:  # another was first, with what?
+            raise StoreError(f"{self.url}/image/{key}: another task writes other bytes there")

@@ -1,7 +1,10 @@
 """Experiments, undisturbed runs and faults for the distributed tests."""
 
 import hashlib
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from tiledsim.scheduler.session.collaborators import Collaborators
 from tiledsim.scheduler.store.layout import Layout
 
 TESTS = Path(__file__).resolve().parents[2]
+KEY_ID, SECRET = "AKIATILEDSIMTEST", "s3cr3t/tiledsim+test"
+"""Of the S3 server of tests."""
 
 
 def make_experiment(**detector: Any) -> Experiment:
@@ -75,3 +80,43 @@ def tiny_tiles(edge: int) -> tuple[Experiment, Collaborators]:
     size = 16 * edge
     layout = Layout((1, 1, size, size), (16, 16), (16, 16), (16, 16))
     return make_experiment(size_px=(size, size)), Collaborators(cut=lambda scene, tile: layout)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """An S3 server: its address, and the folder of its log and orders."""
+    folder = tmp_path_factory.mktemp("s3")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.distributed.s3_server", folder],
+        cwd=TESTS, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}", folder
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def orders(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The environment of the server's users; the folder of its log and orders."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server[0])
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return server[1]
+
+
+@pytest.fixture
+def bucket(orders: Path, request: pytest.FixtureRequest) -> str:
+    """A new bucket."""
+    import boto3
+
+    name = "b" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
+    boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).create_bucket(Bucket=name)
+    return name

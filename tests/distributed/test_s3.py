@@ -9,14 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
-from tests.distributed.conftest import TESTS, image_bytes, make_experiment, tiny_tiles
+from tests.distributed.conftest import (
+    KEY_ID,
+    SECRET,
+    TESTS,
+    image_bytes,
+    make_experiment,
+    tiny_tiles,
+)
 from tests.distributed.fakes import FAULTY
 from tests.distributed.test_faults import CLIENT
 from tests.unit.command import refusal, tiledsim
@@ -34,48 +40,7 @@ from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.lease import PREFIX, Lease
 from tiledsim.scheduler.store.open import layout_of
 
-KEY_ID, SECRET = "AKIATILEDSIMTEST", "s3cr3t/tiledsim+test"
 SHARD = "image/c/0/0/4/2"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """An S3 server: its address, and the folder of its log and orders."""
-    folder = tmp_path_factory.mktemp("s3")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.distributed.s3_server", folder],
-        cwd=TESTS, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}", folder
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-@pytest.fixture
-def orders(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The environment of the server's users; the folder of its log and orders."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server[0])
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    return server[1]
-
-
-@pytest.fixture
-def bucket(orders: Path, request: pytest.FixtureRequest) -> str:
-    """A new bucket."""
-    import boto3
-
-    name = "b" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
-    boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).create_bucket(Bucket=name)
-    return name
 
 
 def objects(bucket: str) -> dict[str, bytes]:

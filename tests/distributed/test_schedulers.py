@@ -57,7 +57,7 @@ def test_a_file_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     odd = tmp_path / "odd.json"
     for content in ("[]", "{}", "{", '{"address": 3}'):
         odd.write_text(content)
-        with pytest.raises(BackendError, match=r"odd\.json: (is not the file|holds no address)"):
+        with pytest.raises(BackendError, match=r"odd\.json`: (is not the file|holds no address)"):
             remote.address_in(odd)
 
 

@@ -4,7 +4,9 @@ import contextlib
 import logging
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -26,6 +28,9 @@ ASK_SECONDS = 5.0
 """So often SLURM is asked after our jobs, while none has brought a worker."""
 ANSWER_SECONDS = 60.0
 """How long SLURM's commands may take."""
+LEAVE_IN_TIME = "tiledsim.scheduler.cluster.leave_in_time"
+JOB_NAME = "tiledsim"
+"""Of jobs in SLURM's queue."""
 ONE_GPU = "tiledsim.scheduler.cluster.one_gpu"
 
 Count = Annotated[int, Field(ge=1)]
@@ -149,12 +154,7 @@ def load_cluster_config(given: Path | Mapping[str, Any]) -> ClusterConfig:
 
 def check_slurm(config: ClusterConfig) -> None:
     """Raise BackendError where jobs cannot be submitted from here, before anything is made."""
-    try:
-        import dask_jobqueue  # noqa: F401
-    except ImportError:
-        raise BackendError(
-            '`cluster=slurm` needs dask-jobqueue: pip install "tiledsim[slurm]"'
-        ) from None
+    _import_jobqueue()
     for program in ("sbatch", "squeue", "scancel"):
         if shutil.which(program) is None:
             raise BackendError(
@@ -169,6 +169,30 @@ def check_slurm(config: ClusterConfig) -> None:
             )
 
 
+def _import_jobqueue() -> None:
+    """Import dask-jobqueue and keep what Ctrl-C does: its import makes Ctrl-C exit with status 0.
+
+    Raises BackendError where it is not installed, or off the main thread, where no signal's
+    handler can be set.
+    """
+    if "dask_jobqueue" in sys.modules:
+        return
+    if threading.current_thread() is not threading.main_thread():
+        raise BackendError(
+            "`cluster=slurm` from a thread: only the main thread can import dask-jobqueue; write "
+            "`import dask_jobqueue` there first, and set SIGINT's handler again after it"
+        )
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        import dask_jobqueue  # noqa: F401
+    except ImportError as error:
+        raise BackendError(
+            '`cluster=slurm` needs dask-jobqueue: pip install "tiledsim[slurm]"'
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def make_slurm_cluster(config: ClusterConfig, keys_folder: Path) -> Any:
     """Make a cluster without jobs; ``keys_folder`` is where its keys are shared."""
     from dask_jobqueue.slurm import SLURMCluster
@@ -181,6 +205,7 @@ def make_slurm_cluster(config: ClusterConfig, keys_folder: Path) -> Any:
         if getattr(config, name) is not None
     }  # fmt: skip
     options["worker_extra_args"] = _worker_arguments(config)
+    options["job_name"] = JOB_NAME
     if config.gpus_per_job:
         options |= {
             "cores": config.gpus_per_job, "processes": config.gpus_per_job,
@@ -217,8 +242,10 @@ def _worker_arguments(config: ClusterConfig) -> list[str]:
     minutes = walltime_minutes(str(walltime)) if walltime else 0.0
     if minutes and "--lifetime" not in arguments:
         # A worker leaves before SLURM ends it, so that no tile is cut off; its job comes again.
+        # Those that came together leave over a tenth of their time, not at once.
         seconds = round(60 * minutes - min(300.0, 6 * minutes))
-        arguments += ["--lifetime", f"{seconds}s", "--lifetime-stagger", f"{seconds // 40}s"]
+        arguments += ["--preload", LEAVE_IN_TIME, "--leave-after", f"{seconds}"]
+        arguments += ["--leave-spread", f"{seconds // 10}"]
     return arguments
 
 

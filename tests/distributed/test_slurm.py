@@ -1,5 +1,6 @@
 """SLURM: the job script's text, and runs through stand-ins that start the script here."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import dask
 import dask_jobqueue  # noqa: F401  its defaults must be there before a test sets others
 import pytest
+from distributed import Client, Nanny, Scheduler, SpecCluster, get_worker
 
 from tests.distributed import standins
 from tests.distributed.conftest import TESTS
@@ -63,16 +65,72 @@ def test_the_job_script(tmp_path: Path) -> None:
         tmp_path,
     )  # fmt: skip
     for directive in ("-p normal", "-A xray", "-n 1", "--cpus-per-task=32", "--mem=60G",
-                      "-t 02:00:00", "-e logs/dask-worker-%J.err", "--exclusive"):  # fmt: skip
+                      "-J tiledsim", "-t 02:00:00", "-e logs/tiledsim-%J.err",
+                      "--exclusive"):  # fmt: skip
         assert f"#SBATCH {directive}" in lines
     assert lines[-2] == "module load python"
     words = lines[-1].split()
     assert words[:4] == ["/opt/python/bin/python", "-m", "distributed.cli.dask_worker", words[3]]
     assert words[3].startswith("tls://")
-    for option in ("--nthreads 8", "--nworkers 4", "--lifetime 6900s", "--interface lo",
+    for option in ("--nthreads 8", "--nworkers 4", "--leave-after 6900",
+                   "--leave-spread 690", "--interface lo",
                    "--dashboard-address 127.0.0.1:0", "--local-directory $TMPDIR",
                    "--protocol tls://", f"--tls-key {tmp_path}/"):  # fmt: skip
         assert option in lines[-1]
+
+
+def test_ctrl_c_stays_what_it_was() -> None:
+    """Importing dask-jobqueue makes SIGINT exit with status 0."""
+    code = (
+        "import signal, sys, tiledsim.scheduler.cluster.slurm as slurm\n"
+        "before = signal.getsignal(signal.SIGINT)\n"
+        "slurm._import_jobqueue()\n"
+        "assert 'dask_jobqueue' in sys.modules\n"
+        "assert signal.getsignal(signal.SIGINT) is before\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_off_the_main_thread_in_one_line() -> None:
+    code = (
+        "import threading, tiledsim.scheduler.cluster.slurm as slurm\n"
+        "def work():\n"
+        "    try:\n"
+        "        slurm._import_jobqueue()\n"
+        "    except slurm.BackendError as error:\n"
+        "        print(error)\n"
+        "thread = threading.Thread(target=work); thread.start(); thread.join()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("`cluster=slurm` from a thread: ")
+
+
+def slow_task(seconds: float) -> str:
+    time.sleep(seconds)
+    return str(get_worker().name)
+
+
+def test_a_worker_leaves_between_two_tasks() -> None:
+    """The task under way is finished where it is; what waits goes elsewhere."""
+    leaves = {"preload": ["tiledsim.scheduler.cluster.leave_in_time"],
+              "preload_argv": [["--leave-after", "2"]]}  # fmt: skip
+    common = {"host": "127.0.0.1", "dashboard_address": None, "nthreads": 1,
+              "silence_logs": logging.CRITICAL}  # fmt: skip
+    workers = {"leaving": {"cls": Nanny, "options": common | leaves},
+               "staying": {"cls": Nanny, "options": common}}  # fmt: skip
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}}
+    with (
+        SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2)
+        where = {w["name"]: a for a, w in client.scheduler_info()["workers"].items()}
+        long = client.submit(slow_task, 6.0, workers=[where["leaving"]], pure=False)
+        others = [client.submit(slow_task, 0.5, pure=False) for _ in range(20)]
+        assert long.result(timeout=120) == "leaving"
+        assert [other.result(timeout=120) for other in others].count("staying") >= 16
+        while len(client.scheduler_info()["workers"]) > 1:
+            time.sleep(0.1)
 
 
 def test_keys_are_private_and_do_not_stay(tmp_path: Path) -> None:

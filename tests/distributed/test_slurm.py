@@ -325,7 +325,10 @@ def test_a_job_that_ends_is_submitted_again(
     assert len((here.folder / "cancelled").read_text().split()) >= 1
 
 
-def test_where_there_is_no_slurm(tmp_path: Path, experiment: Experiment) -> None:
+def test_where_there_is_no_slurm(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "experiment.toml").write_text(experiment.to_toml())
     words = ["run", "experiment.toml", "-o", "image.zarr", "--quiet", "--cluster", "slurm"]
     assert "sbatch is not on PATH" in refusal(*words, cwd=tmp_path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiledsim.cli.options import FLAG_SETTINGS, ModeOption, QuirksOption
+from tiledsim.cli.options import FLAG_SETTINGS, ModeOption, QuirksOption, SetOption
 from tiledsim.cli.trace import (
     DeviceOption,
     DtypeOption,
@@ -85,6 +85,7 @@ def parity(
     mode: ModeOption = None,
     quirks: QuirksOption = None,
     phi_mode: PhiModeOption = None,
+    changes: SetOption = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float64",
     rtol: RtolOption = 1e-6,
@@ -109,7 +110,7 @@ def parity(
             raise ExperimentError(f"{c} does not say which pixel it traces; give --pixel SLOW FAST")
         (found,) = trace_pixels(
             words, [chosen], panel=panel, shot=shot, mode=mode, quirks=quirks, phi_mode=phi_mode,
-            device=device, dtype=dtype,
+            device=device, dtype=dtype, changes=changes,
         )  # fmt: skip
     except TiledsimError as error:
         write_failure(out, str(error))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
+from tiledsim.cli.options import ModeOption, QuirksOption, SetOption, read_experiment
 
 if TYPE_CHECKING:
     from tiledsim.fact import Fact, Value
@@ -24,6 +24,7 @@ def describe(
     ],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
+    changes: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show geometry, cell, sources, orientations and what was chosen automatically, and why.
@@ -38,7 +39,7 @@ def describe(
     from tiledsim import description
     from tiledsim.scene.build import build_scene
 
-    parsed = read_experiment(experiment, mode, quirks)
+    parsed = read_experiment(experiment, mode, quirks, changes)
     scene = build_scene(parsed)
     sections = description.describe(parsed, scene)
     from tiledsim.cli.options import print_notes

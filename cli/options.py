@@ -80,6 +80,16 @@ def read_quirks(text: str | None, mode: "Mode") -> "tuple[Quirk, ...] | None":
     return tuple(quirk for quirk in ALL_QUIRKS if quirk in chosen)
 
 
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Give a key of the experiment another value (rotation.start_deg=90), or KEY= to "
+        "leave it out; may be given several times.",
+    ),
+]
+
 IMAGE_ENDINGS = (".tif", ".tiff", ".cbf", ".img", ".smv", ".h5", ".nxs", ".hdf5", ".png", ".bin",
                  ".raw", ".mccd", ".npy")  # fmt: skip
 """Names that promise an image which is no Zarr store."""
@@ -119,9 +129,12 @@ def print_notes(notes: "Iterable[str]") -> None:
         print(f"tiledsim: note: {note}", file=sys.stderr)
 
 
-def read_experiment(words: list[str], mode: str | None, quirks: str | None) -> "Experiment":
+def read_experiment(
+    words: list[str], mode: str | None, quirks: str | None, changes: list[str] | None = None
+) -> "Experiment":
     """Return the experiment of a command: the name of a TOML file, or nanoBragg's flags.
 
+    ``changes`` are what ``--set`` was given.
     Notes about how flags were taken are printed.
 
     Raises ExperimentError or InputFileError for what is not understood.
@@ -131,16 +144,18 @@ def read_experiment(words: list[str], mode: str | None, quirks: str | None) -> "
     if len(words) == 1 and not words[0].startswith("-"):
         from tiledsim.experiment import load
 
-        experiment = load(Path(words[0]))
-        changes: dict[str, object] = {}
+        experiment = load(Path(words[0]), changes or ())
+        modes: dict[str, object] = {}
         if mode is not None:
-            changes |= {"mode": read_mode(mode, experiment.mode), "quirks": None}
+            modes |= {"mode": read_mode(mode, experiment.mode), "quirks": None}
         if quirks is not None:
-            changes["quirks"] = read_quirks(quirks, read_mode(mode, experiment.mode))
-        return experiment.replace(**changes) if changes else experiment
+            modes["quirks"] = read_quirks(quirks, read_mode(mode, experiment.mode))
+        return experiment.replace(**modes) if modes else experiment
     from tiledsim.nanobragg.command import parse_nanobragg
 
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(words, taken, quirks=read_quirks(quirks, taken))
     print_notes(command.notes)
-    return command.experiment
+    if not changes:
+        return command.experiment
+    return type(command.experiment).from_toml(command.experiment.to_toml(), Path.cwd(), changes)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
+from tiledsim.cli.options import ModeOption, QuirksOption, SetOption, read_experiment
 from tiledsim.cli.progress import plan_lines
 from tiledsim.cli.run_options import takes_run_options
 from tiledsim.cli.running import announce
@@ -24,6 +24,7 @@ def plan(
     ],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
+    changes: SetOption = None,
     *,
     options: dict[str, Any],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -43,7 +44,7 @@ def plan(
     from tiledsim.scheduler.session.plan import make_plan
     from tiledsim.scheduler.store.layout import choose_layout, usual_tile
 
-    parsed = read_experiment(experiment, mode, quirks)
+    parsed = read_experiment(experiment, mode, quirks, changes)
     chosen = resolve(options, parsed.run)
     place, name = choose_workers(chosen.backend, chosen.dtype, chosen.where)
     scene = build_scene(parsed)

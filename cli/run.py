@@ -4,7 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment, refuse_image_name
+from tiledsim.cli.options import (
+    ModeOption,
+    QuirksOption,
+    SetOption,
+    read_experiment,
+    refuse_image_name,
+)
 from tiledsim.cli.run_options import takes_run_options
 from tiledsim.cli.running import QuietOption, announce, execute
 
@@ -24,6 +30,7 @@ def run(
     ],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
+    changes: SetOption = None,
     *,
     options: dict[str, Any],
     quiet: QuietOption = False,
@@ -49,7 +56,7 @@ def run(
     from tiledsim.scheduler.presets import resolve
 
     refuse_image_name(output)
-    parsed = read_experiment([experiment], mode, quirks)
+    parsed = read_experiment([experiment], mode, quirks, changes)
     chosen = resolve(options, parsed.run)
     scene = build_scene(parsed)
     if not quiet:

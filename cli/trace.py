@@ -10,6 +10,7 @@ from tiledsim.cli.options import (
     FLAG_SETTINGS,
     ModeOption,
     QuirksOption,
+    SetOption,
     read_experiment,
     read_mode,
 )
@@ -50,6 +51,7 @@ def trace(
     mode: ModeOption = None,
     quirks: QuirksOption = None,
     phi_mode: PhiModeOption = None,
+    changes: SetOption = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float64",
     out: Annotated[
@@ -81,7 +83,7 @@ def trace(
     words, pixels = take_pixels(experiment)
     traces = trace_pixels(
         words, pixels, panel=panel, shot=shot, mode=mode, quirks=quirks, phi_mode=phi_mode,
-        device=device, dtype=dtype,
+        device=device, dtype=dtype, changes=changes,
     )  # fmt: skip
     if all_steps is not None:
         _write_all_steps(traces, all_steps)
@@ -122,6 +124,7 @@ def take_pixels(words: list[str]) -> tuple[list[str], list[tuple[int, int]]]:
 def trace_pixels(
     words: list[str], pixels: list[tuple[int, int]], *, panel: int, shot: int, mode: str | None,
     quirks: str | None, phi_mode: str | None, device: str, dtype: str,
+    changes: list[str] | None = None,
 ) -> "list[PixelTrace]":  # fmt: skip
     """Trace pixels of an experiment given in words."""
     from tiledsim.cli.running import announce
@@ -131,7 +134,7 @@ def trace_pixels(
 
     if not pixels:
         raise ExperimentError("no pixel: give --pixel SLOW FAST")
-    experiment = with_phi_mode(read_experiment(words, mode, quirks), phi_mode)
+    experiment = with_phi_mode(read_experiment(words, mode, quirks, changes), phi_mode)
     scene = build_scene(experiment)
     announce(experiment, scene)
     return [

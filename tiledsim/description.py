@@ -164,16 +164,20 @@ def _orientations(experiment: Experiment, scene: Scene) -> list[Fact]:
         origin = f"spread {mosaic.spread_deg:g} deg, seed {mosaic.seed}{chosen}"
     first, last = (math.degrees(float(scene.phi[i])) for i in (0, -1))
     turned = {"same": "all alike", "random": f"random, seed {shots.seed}"}[shots.orientation]
+    frames = experiment.rotation.frames
+    if frames is not None:
+        width = experiment.rotation.step_deg or 0.0
+        end = experiment.rotation.frame_start_deg(frames)
+        why = f"a rotation series, {width:g} deg each, ends at {end:g} deg"
+    elif shots.misset_deg:
+        why = "misset angles given"
+    else:
+        why = turned if shots.count > 1 else ""
     return [
         Fact("phi steps", len(scene.phi), "", f"from {first:g} to {last:g} deg"),
         Fact("mosaic domains", domains, "", origin),
         Fact("orientations", scene.orientations, "", "phi steps x mosaic domains"),
-        Fact(
-            "shots",
-            scene.shape[0],
-            "",
-            "misset angles given" if shots.misset_deg else turned if shots.count > 1 else "",
-        ),
+        Fact("shots", scene.shape[0], "", why),
     ]
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scene import Scene
@@ -48,7 +50,11 @@ def create_store(
     if photons:
         attributes["photons_of"] = photons
     try:
-        store.create(files, layout, experiment.detector.pixel_mm)
+        rotation = experiment.rotation
+        angles = None
+        if rotation.frames is not None:
+            angles = np.array([rotation.frame_start_deg(n) for n in range(rotation.frames)])
+        store.create(files, layout, experiment.detector.pixel_mm, angles)
         write_geometry(files, experiment, scene)
         save_scene(files, scene)
         store.publish(files, attributes)

@@ -27,7 +27,8 @@ from tiledsim.tile import Tile
 FORMAT = "tiledsim"
 FORMAT_VERSION = 2
 DIMENSIONS = ("shot", "panel", "slow", "fast")
-FOLDERS = ("image", *DIMENSIONS, "geometry", "tiles", "run")
+ANGLE = "angle_deg"
+FOLDERS = ("image", *DIMENSIONS, ANGLE, "geometry", "tiles", "run")
 """All that a store has beside its root document; nothing else is ever deleted."""
 UNFINISHED = {"tiledsim_being_made": True}
 """Attributes of a store whose making, or replacing, has begun and not ended."""
@@ -113,9 +114,13 @@ def clear(files: Files) -> None:
             files.delete(f"run/{name}")
 
 
-def create(files: Files, layout: Layout, pixel_mm: float) -> None:
+def create(
+    files: Files, layout: Layout, pixel_mm: float,
+    angles_deg: NDArray[np.float64] | None = None,
+) -> None:  # fmt: skip
     """Make the image and its coordinates in a store that :func:`publish` makes known as one.
 
+    ``angles_deg`` [shots] are those of the spindle where the frames of a rotation series begin.
     What an earlier attempt has left is removed first.
     """
     clear(files)
@@ -129,8 +134,16 @@ def create(files: Files, layout: Layout, pixel_mm: float) -> None:
             shards=(1, 1, *layout.shard),
             **_kept_as(layout.dtype),
             dimension_names=DIMENSIONS,
-            attributes=_described_as(layout.dtype) | {"pixel_mm": pixel_mm},
-        )  # fmt: skip
+            attributes=_described_as(layout.dtype)
+            | {"pixel_mm": pixel_mm}
+            | ({} if angles_deg is None else {"coordinates": ANGLE}),
+        )
+        if angles_deg is not None:
+            along = group.create_array(
+                ANGLE, shape=angles_deg.shape, dtype="float64", dimension_names=("shot",),
+                attributes={"units": "deg", "long_name": "spindle angle where a frame begins"},
+            )  # fmt: skip
+            along[:] = angles_deg
         for name, size in zip(DIMENSIONS, layout.shape, strict=True):
             axis = group.create_array(
                 name, shape=(size,), dtype="int64", dimension_names=(name,),

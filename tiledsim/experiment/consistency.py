@@ -161,7 +161,7 @@ def _sweeps(given: Given) -> Iterator[Finding]:
         and not _close(count * step, extent)
     ):
         yield _disagreement(given, keys, f"{count} x {step:g} = {count * step:g}")
-    elif count == 1:
+    elif count == 1 and "rotation.frames" not in given:
         yield from _idle(given, keys[1:], "there is one φ step, at rotation.start_deg")
 
 

@@ -1,5 +1,6 @@
 """Everything that determines the images of a run, read from TOML and written to it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -65,6 +66,20 @@ class Experiment(Part):
         return self
 
     @model_validator(mode="after")
+    def _one_kind_of_shots(self) -> Self:
+        if self.rotation.frames is not None:
+            if self.shots != Shots():
+                raise ValueError(
+                    "rotation.frames and [shots] are both given; the frames of a series are shots"
+                )
+            if "phi_carryover" in self.active_quirks:
+                raise ValueError(
+                    "rotation.frames is not for the quirk phi_carryover (mode c-parity), which is "
+                    "that of a single exposure; render the frames one by one, or in mode spec"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         found = contradictions(given_values(self))
         if found:
@@ -77,20 +92,26 @@ class Experiment(Part):
         return tuple(notes(given_values(self)))
 
     @property
+    def shot_count(self) -> int:
+        """Images in a run: the frames of a series, or the shots."""
+        return self.rotation.frames or self.shots.count
+
+    @property
     def active_quirks(self) -> frozenset[Quirk]:
         """The quirks in force: those listed, or else those of the mode."""
         return quirks_of(self.mode) if self.quirks is None else frozenset(self.quirks)
 
     @classmethod
-    def from_toml(cls, text: str, base: Path) -> Self:
+    def from_toml(cls, text: str, base: Path, changes: Sequence[str] = ()) -> Self:
         """Read an experiment from TOML; file names are relative to the folder ``base``.
 
+        ``changes`` are ``key=value``, as :func:`tiledsim.experiment.toml.change` takes them.
         Raises ExperimentError, with a sentence for each mistake that names its key, for anything
         not understood.
         """
         from tiledsim.experiment.toml import experiment_error, parse_experiment
 
-        fields = parse_experiment(text, base)
+        fields = parse_experiment(text, base, changes)
         try:
             return cls(**fields)
         except ValidationError as error:
@@ -109,8 +130,8 @@ class Experiment(Part):
         )
 
 
-def load(path: str | Path) -> Experiment:
-    """Read an experiment from a TOML file.
+def load(path: str | Path, changes: Sequence[str] = ()) -> Experiment:
+    """Read an experiment from a TOML file, with some of its keys given another value.
 
     Raises InputFileError if it cannot be read and ExperimentError if it cannot be understood.
     """
@@ -121,6 +142,6 @@ def load(path: str | Path) -> Experiment:
     path = user_path(path)
     text = read_text(path, "experiment", LARGEST_EXPERIMENT)
     try:
-        return Experiment.from_toml(text, path.parent)
+        return Experiment.from_toml(text, path.parent, changes)
     except ExperimentError as error:
         raise ExperimentError(f"{path}: {error}") from None

@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -71,27 +72,86 @@ def _refuse_what_is_no_description(bare: str) -> None:
         )
 
 
-def parse_experiment(text: str, base: Path) -> dict[str, Any]:
+def parse_experiment(text: str, base: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     """Return the keys and values of an experiment's TOML.
 
-    ``file`` and keys that end in ``_file`` name files; relative names are taken from the folder
-    ``base`` and made absolute.  Raises ExperimentError as :func:`parse_toml`.
+    ``file``, ``geometry`` and keys that end in ``_file`` name files; relative names are taken from
+    the folder ``base`` and made absolute; those in ``changes`` from the current folder.  Raises
+    ExperimentError as :func:`parse_toml`.
     """
     fields = parse_toml(text, "an experiment")
-    _resolve_files(fields, base.absolute())
+    resolve_files(fields, base.absolute())
+    for assignment in changes:
+        change(fields, assignment)
     return fields
 
 
-def _resolve_files(value: Any, base: Path) -> None:
+def resolve_files(value: Any, base: Path) -> None:
+    """Make the names of files absolute, in place, in tables and lists of any depth."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            if (key == "file" or key.endswith("_file")) and isinstance(entry, str):
+            names_file = key in ("file", "geometry") or str(key).endswith("_file")
+            if names_file and isinstance(entry, str):
                 value[key] = base / user_path(entry)
             else:
-                _resolve_files(entry, base)
+                resolve_files(entry, base)
     elif isinstance(value, list):
         for entry in value:
-            _resolve_files(entry, base)
+            resolve_files(entry, base)
+
+
+def change(fields: dict[str, Any], assignment: str) -> None:
+    """Set one key of an experiment, as ``section.key=value``; ``list[0]`` is the first of a list.
+
+    The value is TOML; a text may go without quotes.  Without a value the key is removed, so that
+    another one may take its place.  Raises ExperimentError for what is not understood.
+    """
+    key, equals, text = (part.strip() for part in assignment.partition("="))
+    if not equals or not _KEY.fullmatch(key):
+        raise ExperimentError(
+            f"{assignment[:80]}: must be key=value, as in rotation.start_deg=90, or key= to leave "
+            "the key out"
+        )
+    steps: list[int | str] = [int(i) if i else name for name, i in _STEP.findall(key)]
+    at: Any = fields
+    for name, following in pairwise(steps):
+        if isinstance(at, dict) and isinstance(following, str):
+            at.setdefault(name, {})
+        at = _found(at, name)
+    if not isinstance(at, dict) and _found(at, steps[-1]) is None:
+        raise ExperimentError(f"{key}: no such key in the experiment, whose lists begin with [0]")
+    if text:
+        holder = {steps[-1]: _value(key, text)}
+        resolve_files(holder, Path.cwd())
+        at[steps[-1]] = holder[steps[-1]]
+    elif isinstance(at, dict):
+        at.pop(steps[-1], None)
+    else:
+        del at[steps[-1]]
+
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+|\[\d{1,9}\])*")
+_STEP: Final = re.compile(r"([A-Za-z0-9_-]+)|\[(\d+)\]")
+
+
+def _found(at: Any, name: int | str) -> Any:
+    """Return what is at a name of a table or an index of a list; None where nothing is."""
+    if isinstance(at, dict):
+        return at.get(name)
+    inside = isinstance(at, list) and isinstance(name, int) and name < len(at)
+    return at[name] if inside else None
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        parsed = parse_toml(f"value = {text}", key)
+    except ExperimentError as error:
+        if text[0] in "\"'[{" or "\n" in text:
+            raise ExperimentError(f"{key} = {text[:80]}: {error}") from None
+        return text
+    if len(parsed) > 1:
+        raise ExperimentError(f"{key}: more than one line")
+    return parsed["value"]
 
 
 def experiment_error(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment import Detector, Experiment, Sampling, Sensor, Shots
+from tiledsim.experiment import Detector, Experiment, Sampling, Sensor
 from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
 from tiledsim.scene import Correction, Scene
@@ -36,7 +36,7 @@ from tiledsim.scene.sweeps import complete
 from tiledsim.structure_factors.load import Conditions, file_cell, load_structure_factors
 from tiledsim.structure_factors.table import FTable
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
-from tiledsim.vectors import Array, xyz_rotation
+from tiledsim.vectors import Array, axis_rotation, xyz_rotation
 
 
 def build_scene(experiment: Experiment) -> Scene:
@@ -59,7 +59,7 @@ def build_scene(experiment: Experiment) -> Scene:
         domains = np.broadcast_to(np.eye(3), mix.shape)
     rotations = orientation_rotations(phi, geometry.spindle, domains, quirks)
     factors = experiment_factors(experiment, geometry, lattice, float(sources.wavelength.min()))
-    cells, reciprocal = shot_cells(experiment.shots, lattice)
+    cells, reciprocal = shot_cells(experiment, lattice, geometry.spindle)
     sensor = sensor_layers(detector.sensor, experiment.sampling, quirks)
     noise = build_noise(experiment.noise, detector)
     fast, slow = detector.size_px
@@ -72,7 +72,7 @@ def build_scene(experiment: Experiment) -> Scene:
         )
     )
     scene = Scene(
-        shape=(experiment.shots.count, len(geometry.origin), slow, fast),
+        shape=(experiment.shot_count, len(geometry.origin), slow, fast),
         mode=experiment.mode,
         quirks=tuple(sorted(quirks)),
         origin=geometry.origin,
@@ -285,16 +285,24 @@ def interpolates(
     return interpolate
 
 
-def shot_cells(shots: Shots, lattice: Lattice) -> tuple[Array, Array]:
-    """Direct [m] and reciprocal [1/Å] vectors of every shot, [shots, 3, 3] each."""
-    if shots.misset_deg is not None:
+def shot_cells(experiment: Experiment, lattice: Lattice, spindle: Array) -> tuple[Array, Array]:
+    """Direct [m] and reciprocal [1/Å] vectors of every shot, [shots, 3, 3] each.
+
+    Those of a series are turned about the spindle by what lies between a frame and the first, so
+    that all frames have the same φ steps.
+    """
+    shots, rotation = experiment.shots, experiment.rotation
+    if rotation.frames is not None:
+        width = math.radians(rotation.step_deg or 0.0)
+        turns = np.stack([axis_rotation(spindle, width * n) for n in range(rotation.frames)])
+    elif shots.misset_deg is not None:
         turns = np.stack([xyz_rotation([math.radians(x) for x in row]) for row in shots.misset_deg])
     elif shots.orientation == "random":
         turns = uniform_rotations(shots.seed, shots.count)
     else:
         turns = np.broadcast_to(np.eye(3), (shots.count, 3, 3))
     direct, reciprocal = lattice.direct / ANGSTROM, lattice.reciprocal
-    if shots.misset_deg is None and shots.orientation == "same":
+    if rotation.frames is None and shots.misset_deg is None and shots.orientation == "same":
         shape = (shots.count, 3, 3)  # not multiplied by the identity: its rounding is not wanted
         return np.broadcast_to(direct, shape).copy(), np.broadcast_to(reciprocal, shape).copy()
     return np.einsum("nij,vj->nvi", turns, direct), np.einsum("nij,vj->nvi", turns, reciprocal)

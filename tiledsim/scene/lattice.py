@@ -9,6 +9,7 @@ import numpy as np
 
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Crystal, Mosaic, Rotation
+from tiledsim.experiment.rotation import FRAME_STEPS
 from tiledsim.io.text import read_text
 from tiledsim.quirks import Quirk
 from tiledsim.scene import nanobragg_cell
@@ -181,7 +182,7 @@ def _misset(crystal: Crystal, quirks: frozenset[Quirk]) -> _Misset:
 
 
 def phi_steps(rotation: Rotation) -> Steps:
-    """Resolve the φ steps of an exposure; range and step in rad.
+    """Resolve the φ steps of an exposure, or of one frame of a series; range and step in rad.
 
     Raises ExperimentError where they are none: a range of 0 in steps above 0.
     """
@@ -189,6 +190,9 @@ def phi_steps(rotation: Rotation) -> Steps:
     def radians(angle: float | None) -> float | None:
         return None if angle is None else math.radians(angle)
 
+    if rotation.frames is not None:
+        width, points = math.radians(rotation.step_deg or 0.0), rotation.steps or FRAME_STEPS
+        return Steps(points, width, width / points)
     steps = complete(
         rotation.steps, radians(rotation.range_deg), radians(rotation.step_deg), kind="phi"
     )
@@ -201,7 +205,7 @@ def phi_steps(rotation: Rotation) -> Steps:
 
 
 def phi_angles(rotation: Rotation) -> Array:
-    """Angles [rad] of the φ steps: φ₀ + k·step."""
+    """Angles [rad] of the φ steps of an exposure, the first of a series: φ₀ + k·step."""
     steps = phi_steps(rotation)
     return math.radians(rotation.start_deg) + steps.step * np.arange(float(steps.points))
 

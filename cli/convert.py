@@ -1,4 +1,4 @@
-"""``tiledsim convert``: nanoBragg's flags as an experiment's TOML."""
+"""``tiledsim convert``: nanoBragg's flags as an experiment's TOML; geometry from file to file."""
 
 import shlex
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from tiledsim.cli.options import (
     FLAG_SETTINGS,
     ModeOption,
     QuirksOption,
+    SetOption,
     print_notes,
+    read_experiment,
     read_mode,
     read_quirks,
     refuse_unknown_options,
@@ -28,15 +30,28 @@ def register(app: typer.Typer) -> None:
 
 def convert(
     context: typer.Context,
-    flags: Annotated[list[str], typer.Argument(metavar="FLAGS...", help="Flags of nanoBragg.")],
+    flags: Annotated[
+        list[str], typer.Argument(metavar="FLAGS... | FILE", help="Flags of nanoBragg, or a file.")
+    ],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="expt|geom|xds|toml",
+            help="Write the geometry alone, for DIALS, CrystFEL or XDS, or as sections of TOML.",
+        ),
+    ] = None,
+    changes: SetOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write there, not to standard output."),
     ] = None,
 ) -> None:
-    """Turn a command line of nanoBragg into an experiment file.
+    """Turn nanoBragg's flags into an experiment file, or the geometry of a file into another.
+
+    Geometry is read from an experiment, or a file of DIALS, NeXus, XDS, CrystFEL or CBF.
 
     Names of files become absolute.  The mode is c-parity unless --mode says otherwise; a random
     orientation gets its seed written down, so that it can be repeated.
@@ -44,16 +59,48 @@ def convert(
     \b
     Examples:
       tiledsim convert -cell 70 80 90 75 85 95 -default_F 100 -N 5 > experiment.toml
+      tiledsim convert x.expt --to geom --output x.geom
+      tiledsim convert experiment.toml --to xds --output XDS.INP
       tiledsim convert -mat A.mat -hkl P1.hkl -lambda 1.2 --mode spec --output experiment.toml
     """
-    from tiledsim.errors import StoreError
     from tiledsim.nanobragg.command import parse_nanobragg
 
     refuse_unknown_options(context, flags)
+    if to is not None or _is_file(flags):
+        _write(_geometry(flags, to or "toml", mode, quirks, changes), output)
+        return
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(flags, taken, quirks=read_quirks(quirks, taken))
     print_notes((*command.notes, *command.experiment.notes, *_left_behind(command)))
     text = f"# nanoBragg {' '.join(shlex.join(flags).split())}\n\n{command.experiment.to_toml()}"
+    _write(text, output)
+
+
+def _is_file(words: list[str]) -> bool:
+    return len(words) == 1 and not words[0].startswith("-")
+
+
+def _geometry(
+    words: list[str], to: str, mode: str | None, quirks: str | None, changes: list[str] | None
+) -> str:
+    """Return the geometry of a file, an experiment or flags, as the text of another file."""
+    from tiledsim.errors import ExperimentError
+    from tiledsim.geometry_files.read import read_geometry_file
+    from tiledsim.geometry_files.write import TARGETS, described, geometry_text
+
+    for target in TARGETS:
+        if to == target:
+            break
+    else:
+        raise ExperimentError(f"--to {to[:40]}: must be one of {', '.join(TARGETS)}")
+    if _is_file(words) and Path(words[0]).suffix != ".toml":
+        return geometry_text(read_geometry_file(Path(words[0])), target)
+    return geometry_text(described(read_experiment(words, mode, quirks, changes)), target)
+
+
+def _write(text: str, output: Path | None) -> None:
+    from tiledsim.errors import StoreError
+
     if output is None:
         print(text, end="")
         return

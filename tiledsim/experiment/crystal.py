@@ -15,6 +15,18 @@ from tiledsim.experiment.part import (
     Vector,
 )
 
+Vectors = tuple[Vector, Vector, Vector]
+"""Direct vectors a, b, c."""
+
+
+def check_volume(vectors: Vectors) -> None:
+    """Raise ValueError for vectors [Å] that span no cell."""
+    a, b, c = vectors
+    cross = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+    if abs(cross[0] * c[0] + cross[1] * c[1] + cross[2] * c[2]) < 1e-3:
+        raise ValueError(f"vectors_A = {[list(row) for row in vectors]} span no volume")
+
+
 Domains = Annotated[Count, Field(le=1_000_000)]
 Cells = Annotated[Count, Field(le=10**9)]
 """Unit cells along an edge; beyond this δN is no longer known to 1e-6 in float64."""
@@ -42,6 +54,8 @@ class Crystal(Part):
 
     cell_A_deg: tuple[Positive, Positive, Positive, Positive, Positive, Positive] | None = None
     mosflm_matrix_file: File | None = None
+    vectors_A: Vectors | None = None
+    """Direct vectors a, b, c in the laboratory, where the spindle is at 0."""
     space_group: str | None = None
     misset_deg: Vector | Literal["random"] | None = None
     misset_seed: Seed = 1
@@ -54,6 +68,20 @@ class Crystal(Part):
     shape: Shape = "square"
     fudge: Positive = 1.0
     mosaic: Mosaic = Mosaic()
+
+    @property
+    def has_cell(self) -> bool:
+        """Whether the crystal itself says what its cell is."""
+        given = (self.cell_A_deg, self.mosflm_matrix_file, self.vectors_A)
+        return any(value is not None for value in given)
+
+    @model_validator(mode="after")
+    def _one_cell(self) -> Self:
+        if self.vectors_A is not None:
+            if self.cell_A_deg is not None or self.mosflm_matrix_file is not None:
+                raise ValueError("vectors_A excludes cell_A_deg and mosflm_matrix_file; give one")
+            check_volume(self.vectors_A)
+        return self
 
     @model_validator(mode="after")
     def _has_cells(self) -> Self:

@@ -30,16 +30,32 @@ class Sensor(Part):
     layers: Layers | None = None
 
 
+Rectangle = tuple[Whole, Whole, Whole, Whole]
+"""Pixels: fast_min, fast_max, slow_min, slow_max, inclusive."""
+
+
 class Panel(Part):
-    """One panel of a detector of several: the corner of its pixel 0,0 and its axes, in the lab."""
+    """One panel of a detector of several: the corner of its pixel 0,0 and its axes, in the lab.
+
+    A panel may have fewer pixels than ``detector.size_px``; those that it lacks are masked.
+    """
 
     origin_mm: Vector
     fast_axis: Axis
     slow_axis: Axis
+    size_px: tuple[Count, Count] | None = None
+    masked_px: tuple[Rectangle, ...] = ()
 
 
 class Detector(Part):
-    """The detector: its pixels, where it stands and how it is turned."""
+    """The detector: its pixels, where it stands and how it is turned.
+
+    ``geometry`` (a file) and ``model`` (a name) stand for other keys, which an experiment has in
+    their place: see :mod:`tiledsim.geometry_files.expand`.
+    """
+
+    geometry: File | None = None
+    model: str | None = None
 
     convention: Convention = "mosflm"
     pixel_mm: Positive = 0.1
@@ -66,6 +82,27 @@ class Detector(Part):
     sensor: Sensor = Sensor()
     roi: tuple[Whole, Whole, Whole, Whole] | None = None
     mask_file: File | None = None
+    masked_px: tuple[Rectangle, ...] = ()
+
+    @model_validator(mode="after")
+    def _rectangles_inside(self) -> Self:
+        regions: list[tuple[int | None, tuple[int, int], tuple[Rectangle, ...]]]
+        regions = [(None, self.size_px, self.masked_px)]
+        regions += [(n, p.size_px or self.size_px, p.masked_px) for n, p in enumerate(self.panels)]
+        for number, (fast, slow), rectangles in regions:
+            name = "masked_px" if number is None else f"panels[{number}].masked_px"
+            if number is not None and (fast > self.size_px[0] or slow > self.size_px[1]):
+                raise ValueError(
+                    f"panels[{number}].size_px = [{fast}, {slow}] is larger than size_px = "
+                    f"{list(self.size_px)}, which is that of the largest panel"
+                )
+            for f0, f1, s0, s1 in rectangles:
+                if not (0 <= f0 <= f1 < fast and 0 <= s0 <= s1 < slow):
+                    raise ValueError(
+                        f"{name} = {[f0, f1, s0, s1]} (fast_min, fast_max, slow_min, slow_max, "
+                        f"inclusive) is not inside {fast} x {slow} pixels (fast x slow)"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _roi_inside(self) -> Self:

@@ -1,6 +1,6 @@
 """Everything that determines the images of a run, read from TOML and written to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +22,11 @@ from tiledsim.quirks import Mode, Quirk, quirks_of
 
 Preset = bool | int | float | str
 """A value of the ``[run]`` table, whatever TOML has."""
+
+
+def _as_given(part: Any) -> Any:
+    """Return the keys that were given, of a section that is made already."""
+    return part.model_dump(exclude_unset=True) if isinstance(part, Part) else part
 
 
 class Experiment(Part):
@@ -46,11 +51,24 @@ class Experiment(Part):
     """Options of a run that the file presets, as they were written; no image depends on them, and
     :mod:`tiledsim.scheduler.presets` says what they may be."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, given: Any) -> Any:
+        """Put what a geometry file or a detector's name says in their place."""
+        if not isinstance(given, Mapping):
+            return given
+        detector = _as_given(given.get("detector"))
+        if not isinstance(detector, Mapping) or not (
+            detector.get("geometry") or detector.get("model")
+        ):
+            return given
+        from tiledsim.geometry_files.expand import expand
+
+        return expand({name: _as_given(value) for name, value in given.items()})
+
     @model_validator(mode="after")
     def _has_a_cell(self) -> Self:
-        crystal = self.crystal
-        given = crystal.cell_A_deg is not None or crystal.mosflm_matrix_file is not None
-        if not given and self.structure_factors.file is None:
+        if not self.crystal.has_cell and self.structure_factors.file is None:
             raise ValueError(
                 "[crystal] no unit cell: give cell_A_deg or mosflm_matrix_file, or "
                 "structure_factors.file of a kind that has one"

@@ -168,7 +168,14 @@ def format_experiment(experiment: BaseModel) -> str:
 
     Raises ExperimentError where a text or a file name holds characters that TOML cannot.
     """
-    fields = {"version": 1} | experiment.model_dump(mode="python", exclude_defaults=True)
+    return format_fields({"version": 1} | experiment.model_dump(exclude_defaults=True))
+
+
+def format_fields(fields: Mapping[str, Any]) -> str:
+    """Write keys and sections as TOML.
+
+    Raises ExperimentError where a text or a file name holds characters that TOML cannot.
+    """
     text = "\n".join(_tables({"": fields}))
     try:
         text.encode()

@@ -23,10 +23,21 @@ def write_expt(
 ) -> list[str]:  # fmt: skip
     """Write an experiment list and return the identifiers of its experiments, in order.
 
+    The parameters are ``path``, the file, and those of :func:`expt_document`.
+    """
+    document = expt_document(instrument, images, saturation, attenuation_per_mm, hall_symbol)
+    path.write_text(json.dumps(document, indent=2), encoding="ascii")
+    return [experiment["identifier"] for experiment in document["experiment"]]
+
+
+def expt_document(
+    instrument: Instrument, images: Sequence[Path], saturation: float, attenuation_per_mm: float,
+    hall_symbol: str = UNKNOWN_SPACE_GROUP, *, crystals: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """Return an experiment list, to be written as JSON.
+
     Parameters
     ----------
-    path : Path
-        The file.
     instrument : Instrument
         Of all shots.
     images : sequence of Path
@@ -37,6 +48,8 @@ def write_expt(
         Of the sensor.
     hall_symbol : str
         Space group of the crystal.
+    crystals : bool
+        Whether the crystals are known and belong into it.
     """
     scan = instrument.is_scan
     count = 1 if scan else instrument.shots
@@ -44,14 +57,16 @@ def write_expt(
     experiments = []
     for number, name in enumerate(names):
         models: dict[str, Any] = {
-            "__id__": "Experiment", "identifier": name, "beam": 0, "detector": 0, "crystal": number,
+            "__id__": "Experiment", "identifier": name, "beam": 0, "detector": 0,
         }  # fmt: skip
+        if crystals:
+            models["crystal"] = number
         if scan:
             models |= {"goniometer": 0, "scan": 0}
         if images:
             models["imageset"] = number if not scan else 0
         experiments.append(models)
-    document = {
+    return {
         "__id__": "ExperimentList",
         "experiment": experiments,
         "imageset": _imagesets(instrument, images) if images else [],
@@ -59,12 +74,12 @@ def write_expt(
         "detector": [_detector(instrument, saturation, attenuation_per_mm)],
         "goniometer": [_goniometer(instrument)] if scan else [],
         "scan": [_scan(instrument, images)] if scan else [],
-        "crystal": [_crystal(cell, hall_symbol) for cell in instrument.crystals_A[:count]],
+        "crystal": [
+            _crystal(cell, hall_symbol) for cell in instrument.crystals_A[: count * crystals]
+        ],
         "profile": [],
         "scaling_model": [],
     }
-    path.write_text(json.dumps(document, indent=2), encoding="ascii")
-    return names
 
 
 def _imagesets(instrument: Instrument, images: Sequence[Path]) -> list[dict[str, Any]]:
@@ -110,9 +125,9 @@ def first_image(images: Sequence[Path]) -> int:
 
 
 def _beam(instrument: Instrument) -> dict[str, Any]:
-    normal = np.cross([0.0, 0.0, 1.0], instrument.polarization_axis)
+    normal = np.cross(-instrument.beam, instrument.polarization_axis)
     return {
-        "direction": [0.0, 0.0, 1.0],
+        "direction": [float(-v) + 0.0 for v in instrument.beam],
         "wavelength": instrument.wavelength_A,
         "divergence": 0.0,
         "sigma_divergence": 0.0,
@@ -151,7 +166,8 @@ def _panel(
         "pixel_size": [panel.pixel_mm, panel.pixel_mm], "trusted_range": [-1.0, saturation],
         "thickness": sensor.thickness_mm if sensor else 0.0,
         "material": sensor.material if sensor else "", "mu": mu if sensor else 0.0,
-        "identifier": "", "mask": [], "gain": 1.0, "pedestal": 0.0,
+        "identifier": "", "gain": 1.0, "pedestal": 0.0,
+        "mask": [[f0, s0, f1 + 1, s1 + 1] for f0, f1, s0, s1 in panel.masked_px],
         "px_mm_strategy": {"type": strategy},
     }  # fmt: skip
 

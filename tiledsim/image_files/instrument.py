@@ -5,12 +5,15 @@ and the rotation axis is +x where it stands at right angles to the beam.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tiledsim.errors import ExperimentError
 from tiledsim.vectors import Array, axis_rotation, unit
+
+BEAM = np.array([0.0, 0.0, -1.0])
+"""Direction of the photons in the imgCIF frame."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class FlatPanel:
     pixel_mm: float
     size_px: tuple[int, int]
     """(fast, slow)."""
+    masked_px: tuple[tuple[int, int, int, int], ...] = ()
+    """Regions without a measurement: fast_min, fast_max, slow_min, slow_max, inclusive."""
 
     @property
     def normal(self) -> Array:
@@ -83,6 +88,8 @@ class Instrument:
     """None where the simulation has none: every photon counts at the surface."""
     curved: bool = False
     title: str = ""
+    beam: Array = field(default_factory=lambda: BEAM)
+    """Unit vector along which the photons travel [3]; images are written with it along −z."""
 
     @property
     def shots(self) -> int:
@@ -107,10 +114,6 @@ class Instrument:
             start_deg=self.start_deg[list(shots)],
             crystals_A=self.crystals_A[list(shots)],
         )
-
-
-BEAM = np.array([0.0, 0.0, -1.0])
-"""Direction of the photons in the imgCIF frame."""
 
 
 def imgcif_rotation(beam: Array, spindle: Array, fast: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment import Detector, Experiment, Sampling, Sensor
+from tiledsim.experiment import Experiment, Sampling, Sensor
 from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
 from tiledsim.scene import Correction, Scene
@@ -16,13 +16,14 @@ from tiledsim.scene.geometry import Geometry, geometry_of
 from tiledsim.scene.lattice import (
     Lattice,
     build_lattice,
+    dual,
     mosaic_rotations,
     orientation_rotations,
     phi_angles,
     size_in_cells,
 )
+from tiledsim.scene.masks import load_mask
 from tiledsim.scene.noise import build_noise
-from tiledsim.scene.pixel_files import read_pixels
 from tiledsim.scene.random import uniform_rotations
 from tiledsim.scene.real_crystal import (
     anisotropic_domains,
@@ -144,7 +145,7 @@ def with_cell(experiment: Experiment) -> Experiment:
     Raises InputFileError where that file cannot be read, ExperimentError where it states no cell.
     """
     crystal = experiment.crystal
-    if crystal.cell_A_deg is not None or crystal.mosflm_matrix_file is not None:
+    if crystal.has_cell:
         return experiment
     found = file_cell(experiment.structure_factors)
     if found is None:
@@ -292,6 +293,9 @@ def shot_cells(experiment: Experiment, lattice: Lattice, spindle: Array) -> tupl
     that all frames have the same φ steps.
     """
     shots, rotation = experiment.shots, experiment.rotation
+    if shots.vectors_A is not None:
+        own = np.array(shots.vectors_A)
+        return own / ANGSTROM, np.stack([dual(vectors) for vectors in own])
     if rotation.frames is not None:
         width = math.radians(rotation.step_deg or 0.0)
         turns = np.stack([axis_rotation(spindle, width * n) for n in range(rotation.frames)])
@@ -306,22 +310,3 @@ def shot_cells(experiment: Experiment, lattice: Lattice, spindle: Array) -> tupl
         shape = (shots.count, 3, 3)  # not multiplied by the identity: its rounding is not wanted
         return np.broadcast_to(direct, shape).copy(), np.broadcast_to(reciprocal, shape).copy()
     return np.einsum("nij,vj->nvi", turns, direct), np.einsum("nij,vj->nvi", turns, reciprocal)
-
-
-def load_mask(detector: Detector, *, linear: bool = False) -> NDArray[np.bool_] | None:
-    """Read the mask: SMV, or a .npy of (slow, fast) or (panel, slow, fast).
-
-    True where a pixel is rendered: where the file is neither 0 nor NaN.  ``linear`` takes a larger
-    SMV image as nanoBragg does: its pixels one after the other, whatever the length of its rows.
-    """
-    if detector.mask_file is None:
-        return None
-    path = detector.mask_file
-    fast, slow = detector.size_px
-    panels = max(1, len(detector.panels))
-    mask = read_pixels(path, "the mask", panels, slow, fast, linear=linear)
-    if not mask.any():
-        raise ExperimentError(
-            f"{path}: the mask leaves no pixel to render; pixels that are 0 or NaN are masked"
-        )
-    return mask

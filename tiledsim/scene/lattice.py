@@ -137,6 +137,8 @@ def build_lattice(crystal: Crystal, wavelength_A: float, quirks: frozenset[Quirk
             if forced
             else (matrix / wavelength_A)
         )
+    elif crystal.vectors_A is not None:
+        reciprocal = dual(np.array(crystal.vectors_A))
     else:
         assert cell is not None  # by tiledsim.scene.build.with_cell
         reciprocal = (nanobragg_cell.default_setting if forced else standard_reciprocal)(cell)

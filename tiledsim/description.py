@@ -163,7 +163,14 @@ def _orientations(experiment: Experiment, scene: Scene) -> list[Fact]:
         chosen = ", 10 as none were given" if mosaic.domains is None else ""
         origin = f"spread {mosaic.spread_deg:g} deg, seed {mosaic.seed}{chosen}"
     first, last = (math.degrees(float(scene.phi[i])) for i in (0, -1))
-    turned = {"same": "all alike", "random": f"random, seed {shots.seed}"}[shots.orientation]
+    turned = {
+        "same": "all alike",
+        "random": f"random, seed {shots.seed}",
+        "about_axis": f"turned about {shots.axis}, seed {shots.seed}",
+        "spread": f"within {shots.spread_deg} deg, seed {shots.seed}",
+    }[shots.orientation]
+    if scene.shot_names:
+        turned = f"differing in {', '.join(scene.shot_names)}"
     frames = experiment.rotation.frames
     if frames is not None:
         width = experiment.rotation.step_deg or 0.0
@@ -172,7 +179,7 @@ def _orientations(experiment: Experiment, scene: Scene) -> list[Fact]:
     elif shots.misset_deg:
         why = "misset angles given"
     else:
-        why = turned if shots.count > 1 else ""
+        why = turned if scene.shape[0] > 1 else ""
     return [
         Fact("phi steps", len(scene.phi), "", f"from {first:g} to {last:g} deg"),
         Fact("mosaic domains", domains, "", origin),

@@ -1,35 +1,57 @@
 """Render an experiment in this process, into memory."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.detector_model.stage import start_tile
+from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
+from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.tile import Tile
 
 
-def simulate(experiment: Experiment, backend: str = "auto", dtype: str = "float64") -> NDArray[Any]:
-    """Render all images [shot, panel, slow, fast] in photons per pixel, float64.
+def simulate(
+    experiment: Experiment | Scene, backend: str = "auto", dtype: str = "float64", *,
+    shots: Sequence[int] | None = None,
+) -> NDArray[Any]:  # fmt: skip
+    """Render images [shot, panel, slow, fast] in photons per pixel, float64.
 
     With a noise section they are counts, in the type of integers that it stores.
 
+    Parameters
+    ----------
+    experiment
+        What to render, or the scene that ``build_scene`` made of it, which saves the time to make
+        it again.
+    backend, dtype
+        The kernel and its arithmetic.
+    shots
+        Numbers of the shots, in any order; all by default.  Each has the bytes that it has in a
+        run of the whole.
+
     Nothing is written and no worker is started; for detectors that do not fit into memory see
     :func:`tiledsim.scheduler.run`.  Raises ExperimentError for an experiment that cannot be
-    simulated and BackendError for a kernel that is not available.
+    simulated or a shot that it does not have, and BackendError for a kernel that is not available.
     """
-    scene = build_scene(experiment)
+    scene = experiment if isinstance(experiment, Scene) else build_scene(experiment)
     renderer = get_backend(backend, dtype)
-    shots, panels, slow, fast = scene.shape
-    images = np.empty(scene.shape, dtype=np.float64 if scene.noise is None else scene.noise.dtype)
-    for shot in range(shots):
+    count, panels, slow, fast = scene.shape
+    chosen = range(count) if shots is None else shots
+    for shot in chosen:
+        if not 0 <= shot < count:
+            raise ExperimentError(f"shot {shot}: there are {count}, numbered from 0")
+    kept = np.float64 if scene.noise is None else np.dtype(scene.noise.dtype)
+    images: NDArray[Any] = np.empty((len(chosen), panels, slow, fast), dtype=kept)
+    for place, shot in enumerate(chosen):
         for panel in range(panels):
-            tile = Tile(shot, panel, 0, slow, 0, fast)
+            tile = Tile(int(shot), panel, 0, slow, 0, fast)
             if scene.noise is None:
-                images[shot, panel] = renderer.render(scene, tile)
+                images[place, panel] = renderer.render(scene, tile)
             else:
-                images[shot, panel] = start_tile(renderer, scene, tile).result().pixels
+                images[place, panel] = start_tile(renderer, scene, tile).result().pixels
     return images

@@ -18,6 +18,7 @@ from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, LocalFiles, why_not_made
 from tiledsim.scheduler.store.geometry import write_geometry
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.shots import write_shots
 from tiledsim.source_hash import source_hash
 
 
@@ -56,6 +57,7 @@ def create_store(
             angles = np.array([rotation.frame_start_deg(n) for n in range(rotation.frames)])
         store.create(files, layout, experiment.detector.pixel_mm, angles)
         write_geometry(files, experiment, scene)
+        write_shots(files, experiment, scene)
         save_scene(files, scene)
         store.publish(files, attributes)
     except StoreError:

@@ -18,12 +18,19 @@ from tiledsim.tile import Tile
 
 
 def open(location: str | Path) -> Any:
-    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily."""
+    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily.
+
+    Columns of a campaign are coordinates along ``shot``.
+    """
     import xarray
 
     files = open_files(location)
     store.read_attributes(files)
-    return xarray.open_zarr(files.zarr(), consolidated=False)
+    dataset = xarray.open_zarr(files.zarr(), consolidated=False)
+    if "shots" not in files.names(""):
+        return dataset
+    columns = xarray.open_zarr(files.zarr(), group="shots", consolidated=False)
+    return dataset.assign_coords(columns.data_vars)
 
 
 def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[Any]:

@@ -55,9 +55,10 @@ def count_tile(
     """
     from tiledsim.detector_model.counts import count_photons
 
-    assert scene.noise is not None
+    model = scene.alone(tile)[0].noise
+    assert model is not None
     counted = count_photons(
-        scene.noise, photons, tile, scene.shape, state=scene.pixel_state, spread=scene.spread
+        model, photons, tile, scene.shape, state=scene.pixel_state, spread=scene.spread
     )
     pixels = counted.pixels
     return pixels, pixels if counted.gaps is None else np.where(counted.gaps, 0, pixels)

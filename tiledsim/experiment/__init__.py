@@ -20,12 +20,15 @@ from tiledsim.experiment.noise import PointSpread as PointSpread
 from tiledsim.experiment.part import Part as Part
 from tiledsim.experiment.rotation import Rotation as Rotation
 from tiledsim.experiment.sampling import Sampling as Sampling
+from tiledsim.experiment.shots import Column as Column
+from tiledsim.experiment.shots import Sase as Sase
 from tiledsim.experiment.shots import Shots as Shots
 from tiledsim.experiment.structure_factors import StructureFactors as StructureFactors
 
 __all__ = [
     "Background",
     "Beam",
+    "Column",
     "Crystal",
     "Detector",
     "Experiment",
@@ -36,6 +39,7 @@ __all__ = [
     "PointSpread",
     "Rotation",
     "Sampling",
+    "Sase",
     "Sensor",
     "Shots",
     "Spectrum",

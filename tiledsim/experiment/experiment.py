@@ -109,6 +109,23 @@ class Experiment(Part):
         """What was given and changes nothing, a line each, with the condition."""
         return tuple(notes(given_values(self)))
 
+    def with_shots(self, table: Any, count: int | None = None) -> Self:
+        """Return a copy whose shots have the rows of a table.
+
+        Parameters
+        ----------
+        table
+            A dict of columns, a DataFrame or a structured array; columns as docs/campaigns.md
+            names them, any other being a label.
+        count
+            Number of shots, the first rows; all rows by default.
+
+        Raises ExperimentError for a table that cannot be used.
+        """
+        from tiledsim.campaign.rows import rows_of
+
+        return self.replace(shots=self.shots.with_rows(rows_of(table), count))
+
     @property
     def shot_count(self) -> int:
         """Images in a run: the frames of a series, or the shots."""

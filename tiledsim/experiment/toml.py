@@ -75,9 +75,9 @@ def _refuse_what_is_no_description(bare: str) -> None:
 def parse_experiment(text: str, base: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     """Return the keys and values of an experiment's TOML.
 
-    ``file``, ``geometry`` and keys that end in ``_file`` name files; relative names are taken from
-    the folder ``base`` and made absolute; those in ``changes`` from the current folder.  Raises
-    ExperimentError as :func:`parse_toml`.
+    ``file``, ``table``, ``geometry`` and keys that end in ``_file`` name files; relative names are
+    taken from the folder ``base`` and made absolute; those in ``changes`` from the current folder.
+    Raises ExperimentError as :func:`parse_toml`.
     """
     fields = parse_toml(text, "an experiment")
     resolve_files(fields, base.absolute())
@@ -90,7 +90,7 @@ def resolve_files(value: Any, base: Path) -> None:
     """Make the names of files absolute, in place, in tables and lists of any depth."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            names_file = key in ("file", "geometry") or str(key).endswith("_file")
+            names_file = key in ("file", "table", "geometry") or str(key).endswith("_file")
             if names_file and isinstance(entry, str):
                 value[key] = base / user_path(entry)
             else:

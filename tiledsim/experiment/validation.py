@@ -85,6 +85,9 @@ def _locate(model: Model, location: tuple[int | str, ...]) -> _Place:
             key += f"[{step}]"
             annotation = _element(annotation, step)
             inside = _part(annotation)
+        elif (element := _entry(annotation)) is not None:
+            key, annotation = f"{key}.{step}", element
+            inside = _part(annotation)
         elif inside is not None and step in inside.model_fields:
             key += f".{step}" if key else step
             owner = inside
@@ -215,6 +218,13 @@ def _element(annotation: Any, index: int) -> Any:
     if get_origin(annotation) is not tuple:
         return annotation
     return arguments[0] if Ellipsis in arguments else arguments[min(index, len(arguments) - 1)]
+
+
+def _entry(annotation: Any) -> Any:
+    """Return the annotation of the entries of a table of parts, by name; None for all else."""
+    annotation, _ = _bare(annotation)
+    is_table = get_origin(annotation) is dict and _part(annotation) is not None
+    return get_args(annotation)[1] if is_table else None
 
 
 def _part(annotation: Any) -> Model | None:

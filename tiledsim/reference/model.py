@@ -335,6 +335,7 @@ def render_pixels(scene: Scene, shot: int, panel: int, slow: ArrayLike, fast: Ar
 
 def render(scene: Scene, tile: Tile) -> Array:
     """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
+    scene, tile = scene.alone(tile)
     image = np.zeros((tile.rows, tile.cols))
     rendered = scene.rendered_mask(tile)
     rows, cols = np.nonzero(np.ones_like(image) if rendered is None else rendered)

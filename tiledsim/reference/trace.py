@@ -166,13 +166,13 @@ def trace(
     """
     scene = experiment if isinstance(experiment, Scene) else build_scene(experiment)
     check_pixel(scene, shot, panel, slow, fast)
-    found = evaluate(scene, shot, panel, [slow], [fast])
-    tile = Tile(shot, panel, slow, slow + 1, fast, fast + 1)
+    scene, tile = scene.alone(Tile(shot, panel, slow, slow + 1, fast, fast + 1))
+    found = evaluate(scene, tile.shot, panel, [slow], [fast])
     kernel = float(get_backend(backend, dtype).render(scene, tile)[0, 0])
     value = float(found.pixels[0])
     entries = (
         *_geometry(scene, panel, found),
-        *_crystal(scene, shot, found),
+        *_crystal(scene, tile.shot, found),
         *_scaling(scene, found),
         Entry("kernel_I_pixel", kernel, "photons", "the production kernel's value of this pixel"),
         Entry(

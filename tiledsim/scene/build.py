@@ -31,7 +31,7 @@ from tiledsim.scene.real_crystal import (
     lit_blocks,
     shaken,
 )
-from tiledsim.scene.resolution import detector_dmin_A
+from tiledsim.scene.resolution import detector_dmin_A, fine_oversampling
 from tiledsim.scene.sources import build_sources
 from tiledsim.scene.sweeps import complete
 from tiledsim.structure_factors.load import Conditions, file_cell, load_structure_factors
@@ -46,6 +46,17 @@ def build_scene(experiment: Experiment) -> Scene:
     Raises ExperimentError or InputFileError for what cannot be simulated.
     """
     experiment = with_cell(experiment)
+    if experiment.shots.is_campaign:
+        from tiledsim.campaign.build import build_campaign
+
+        return build_campaign(experiment)
+    return build_single(experiment)
+
+
+def build_single(experiment: Experiment, dmin_margin: float = 1.0) -> Scene:
+    """Make the scene of an experiment whose crystal has a cell, and whose shots are one table of
+    orientations; ``dmin_margin`` times the detector's resolution is what F is read to.
+    """
     quirks = experiment.active_quirks
     beam, crystal, detector = experiment.beam, experiment.crystal, experiment.detector
     geometry = geometry_of(experiment)
@@ -59,7 +70,9 @@ def build_scene(experiment: Experiment) -> Scene:
     if mix is not None:
         domains = np.broadcast_to(np.eye(3), mix.shape)
     rotations = orientation_rotations(phi, geometry.spindle, domains, quirks)
-    factors = experiment_factors(experiment, geometry, lattice, float(sources.wavelength.min()))
+    factors = experiment_factors(
+        experiment, geometry, lattice, float(sources.wavelength.min()), dmin_margin
+    )
     cells, reciprocal = shot_cells(experiment, lattice, geometry.spindle)
     sensor = sensor_layers(detector.sensor, experiment.sampling, quirks)
     noise = build_noise(experiment.noise, detector)
@@ -157,9 +170,11 @@ def with_cell(experiment: Experiment) -> Experiment:
 
 
 def experiment_factors(
-    experiment: Experiment, geometry: Geometry, lattice: Lattice, shortest_wavelength_m: float
-) -> FTable:
-    """Read the structure factors of an experiment, to the resolution of its detector.
+    experiment: Experiment, geometry: Geometry, lattice: Lattice, shortest_wavelength_m: float,
+    margin: float = 1.0,
+) -> FTable:  # fmt: skip
+    """Read the structure factors of an experiment, to the resolution of its detector times
+    ``margin``.
 
     Raises ExperimentError or InputFileError as :func:`load_structure_factors`.
     """
@@ -167,7 +182,7 @@ def experiment_factors(
     conditions = Conditions(
         cell_A_deg=lattice.cell,
         space_group=experiment.crystal.space_group,
-        dmin_A=max(dmin, experiment.sampling.dmin_A),
+        dmin_A=max(dmin * margin, experiment.sampling.dmin_A),
         energy_eV=HC_EV_A / experiment.beam.central_wavelength_A,
     )
     factors = load_structure_factors(
@@ -246,15 +261,14 @@ def recommended_oversampling(
 
     With the quirk ``signed_distance`` the distance may be negative, and the result is 1.
     """
-    sides = np.sqrt((lattice.direct**2).sum(1)) / ANGSTROM * cell_counts
     distances = geometry.distance
     if "signed_distance" not in experiment.active_quirks:
         distances = np.abs(distances)
     wavelength = experiment.beam.central_wavelength_A / ANGSTROM
-    reciprocal_pixel = wavelength * float(distances.min()) / (experiment.detector.pixel_mm / MM)
-    if reciprocal_pixel == 0.0:  # the sample in the detector's plane, which only c-parity renders
-        return 1
-    return max(1, math.ceil(3.0 * float(sides.max()) / reciprocal_pixel))
+    return fine_oversampling(
+        lattice.direct / ANGSTROM, cell_counts, float(distances.min()),
+        experiment.detector.pixel_mm / MM, wavelength,
+    )  # fmt: skip
 
 
 def oversampling(

@@ -58,8 +58,8 @@ def draw_rotation(generator: ParkMiller, spread: float, *, float32_spread: bool)
     return axis_rotation((rho * math.sin(math.pi * r1), rho * math.cos(math.pi * r1), r2), angle)
 
 
-def uniform_rotations(seed: int, count: int) -> Array:
-    """Draw ``count`` rotations [count, 3, 3], uniform over SO(3).
+def uniform_quaternions(seed: int, count: int) -> Array:
+    """Draw ``count`` unit quaternions (w, x, y, z) [count, 4] of rotations uniform over SO(3).
 
     Counter-based (Philox keyed by ``seed``, of any size and sign): rotation n is the same whatever
     ``count`` is.
@@ -68,10 +68,20 @@ def uniform_rotations(seed: int, count: int) -> Array:
     u = np.random.Generator(np.random.Philox(key=abs(seed) % 2**128)).random((count, 3))
     r, s = np.sqrt(1.0 - u[:, 0]), np.sqrt(u[:, 0])
     t1, t2 = 2.0 * math.pi * u[:, 1], 2.0 * math.pi * u[:, 2]
-    x, y, z, w = r * np.sin(t1), r * np.cos(t1), s * np.sin(t2), s * np.cos(t2)
+    return np.stack([s * np.cos(t2), r * np.sin(t1), r * np.cos(t1), s * np.sin(t2)], axis=1)
+
+
+def quaternion_rotations(quaternions: Array) -> Array:
+    """Return the rotation matrices [n, 3, 3] of unit quaternions (w, x, y, z) [n, 4]."""
+    w, x, y, z = quaternions.T
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
     return np.moveaxis(np.array(rows), 2, 0)
+
+
+def uniform_rotations(seed: int, count: int) -> Array:
+    """Draw ``count`` rotations [count, 3, 3]: those of :func:`uniform_quaternions`."""
+    return quaternion_rotations(uniform_quaternions(seed, count))

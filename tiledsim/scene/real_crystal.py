@@ -9,6 +9,7 @@ from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Beam, Crystal, Mosaic
@@ -126,18 +127,27 @@ def shaken(factors: FTable, lattice: Lattice, B_A2: float) -> FTable:
         raise ExperimentError(
             "crystal.B_A2 weakens reflections that a file holds; one default_F for all has no file"
         )
-    axes = [
-        np.arange(n) + low - 1.0
-        for n, low in zip(factors.padded.shape, factors.lowest, strict=True)
-    ]
-    q = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ lattice.reciprocal
-    weaker = np.exp(-B_A2 / 4.0 * (q**2).sum(axis=-1))
-    outside = np.ones(weaker.shape, dtype=np.bool_)
-    outside[1:-1, 1:-1, 1:-1] = False if factors.present is None else ~factors.present
-    weaker[outside] = 1.0
+    weaker = weakening(factors.padded.shape, factors.lowest, lattice.reciprocal, B_A2)
+    weaker[absent(factors)] = 1.0
     dispersion = factors.dispersion
     if dispersion is not None:
         dispersion = replace(
             dispersion, base=dispersion.base * weaker, partial=dispersion.partial * weaker
         )
     return replace(factors, padded=factors.padded * weaker, dispersion=dispersion)
+
+
+def weakening(
+    shape: tuple[int, ...], lowest: tuple[int, int, int], reciprocal: Array, B_A2: float
+) -> Array:
+    """Return exp(−B·s²/4) for a table of F with a border [H+2, K+2, L+2], s = 1/d."""
+    axes = [np.arange(n) + low - 1.0 for n, low in zip(shape, lowest, strict=True)]
+    q = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ reciprocal
+    return np.asarray(np.exp(-B_A2 / 4.0 * (q**2).sum(axis=-1)))
+
+
+def absent(factors: FTable) -> NDArray[np.bool_]:
+    """Return where a table has ``default_F`` because nothing was read, its border included."""
+    outside = np.ones(factors.padded.shape, dtype=np.bool_)
+    outside[1:-1, 1:-1, 1:-1] = False if factors.present is None else ~factors.present
+    return outside

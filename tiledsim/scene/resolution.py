@@ -58,3 +58,18 @@ def detector_dmin_A(
     beyond = 0.5 * float(np.sqrt((reciprocal_A**2).sum(axis=1)).max())
     finest = wavelength_m * ANGSTROM / 2.0
     return max(finest, 1.0 / (1.0 / best + beyond))
+
+
+def fine_oversampling(
+    direct_m: Array,
+    cell_counts: tuple[int, int, int],
+    distance_m: float,
+    pixel_m: float,
+    wavelength_m: float,
+) -> int:
+    """ceil(3·(largest side of a block)·pixel/(λ·distance)), at least 1; direct vectors [3, 3]."""
+    sides = np.sqrt((direct_m**2).sum(1)) * cell_counts
+    reciprocal_pixel = wavelength_m * distance_m / pixel_m
+    if reciprocal_pixel == 0.0:  # the sample in the detector's plane, which only c-parity renders
+        return 1
+    return max(1, math.ceil(3.0 * float(sides.max()) / reciprocal_pixel))

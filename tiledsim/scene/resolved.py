@@ -63,7 +63,7 @@ def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
             np.degrees(scene.phi), ("phi",), "deg", "spindle angles that an exposure is made of"
         ),
         "crystal_A": Named(
-            scene.cells * ANGSTROM, ("shot", "abc", "xyz"), "angstrom",
+            _cells(scene) * ANGSTROM, ("shot", "abc", "xyz"), "angstrom",
             "direct vectors a, b, c of each shot, at spindle angle 0",
         ),
         "orientation": Named(
@@ -71,6 +71,15 @@ def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
             "rotations of phi steps, outermost, and mosaic domains that turn crystal_A",
         ),
     }  # fmt: skip
+
+
+def _cells(scene: Scene) -> Array:
+    """Return the direct vectors of all shots [shots, 3, 3] in metres."""
+    if scene.shot_values is None:
+        return scene.cells
+    from tiledsim.campaign.one_shot import cells_of_shots
+
+    return cells_of_shots(scene)
 
 
 def resolved_numbers(experiment: Experiment, scene: Scene) -> dict[str, object]:

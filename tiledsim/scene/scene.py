@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.sase_model import SaseModel
 from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import InputFileError
 from tiledsim.tile import Tile
@@ -77,7 +78,8 @@ class Scene:
     """Relative weights [S], of mean 1."""
 
     cells: Array
-    """Direct vectors a, b, c as rows, of each shot before rotation [shots, 3, 3]."""
+    """Direct vectors a, b, c as rows, of each shot before rotation [shots, 3, 3]; of a campaign
+    [1, 3, 3]."""
     reciprocal_A: Array
     """Reciprocal vectors a*, b*, c* as rows [shots, 3, 3] in Å⁻¹."""
     rotations: Array
@@ -146,6 +148,27 @@ class Scene:
     """GOOD, GAP, DEAD or HOT: [slow, fast], or [P, slow, fast]; None: all are good."""
     spread: Array | None = None
     """The point spread as a sum of products [terms, 2, 2r+1]."""
+
+    shot_names: tuple[str, ...] = ()
+    """Columns of a campaign's table (:mod:`tiledsim.campaign.columns`)."""
+    shot_values: Array | None = None
+    """The table [shots, columns]; ``cells`` and all else are then of a shot without columns, and
+    have one row.  None: shots differ in ``cells`` alone."""
+    spectra: Array | None = None
+    """Spectra of a file [rows, wavelengths], of mean 1."""
+    sase: SaseModel | None = None
+    """What the spectrum of a shot is drawn from."""
+    mosaic_vectors: Array | None = None
+    """Rotation vectors of the domains for a spread of 1 rad [D, 3], where the spread varies."""
+    absent_F: NDArray[np.bool_] | None = None
+    """Where ``F_table`` holds no reflection [H+2, K+2, L+2]; given where the B factor varies, and
+    ``F_table`` is then of B = 0."""
+    base_distance: float = 0.0
+    """Distance of the detector [m] that ``distance_mm`` of a table replaces."""
+    central_wavelength: float = 0.0
+    """Mean wavelength [m] that ``wavelength_A`` of a table replaces."""
+    auto_oversample: bool = False
+    """Whether each shot is sampled as finely as its own crystal needs."""
 
     def __post_init__(self) -> None:
         for _, value in self._arrays():
@@ -239,6 +262,18 @@ class Scene:
             return (slow_stop - slow_start) * (fast_stop - fast_start)
         plane = self.mask if self.mask.ndim == 2 else self.mask[tile.panel]
         return int(np.count_nonzero(plane[slow_start:slow_stop, fast_start:fast_stop]))
+
+    # -- one shot of many -------------------------------------------------------------------
+
+    def alone(self, tile: Tile) -> "tuple[Scene, Tile]":
+        """Return the scene of a tile's shot, and the tile in it; both as they are where shots
+        differ in their cells alone.
+        """
+        if self.shot_values is None:
+            return self, tile
+        from tiledsim.campaign.one_shot import scene_of_shot
+
+        return scene_of_shot(self, tile.shot), replace(tile, shot=0)
 
     # -- scale ----------------------------------------------------------------------------------
 
@@ -338,10 +373,12 @@ class Scene:
             values = json.loads((source / "scene.json").read_text())
             for path in source.glob("*.npy"):
                 values[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
-            for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi"):
+            for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi", "shot_names"):
                 values[name] = tuple(values[name])
             if values["noise"] is not None:
                 values["noise"] = CountModel(*values["noise"])
+            if values["sase"] is not None:
+                values["sase"] = SaseModel(*values["sase"])
             scene = cls(**values)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputFileError(f"{source}: the scene cannot be read: {error}") from None

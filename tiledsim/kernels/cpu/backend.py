@@ -108,6 +108,7 @@ class CpuBackend:
 
     def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
         """Render a tile, and say by how many photons a pixel may be too small at most."""
+        scene, tile = scene.alone(tile)
         if choice_of(scene).method == "events":
             p, rendered = self._parameters(scene, tile, interpolate=False)
             image = np.empty((tile.rows, tile.cols))

@@ -196,7 +196,7 @@ class CudaBackend:
 
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
-        return render_in_raster_order(scene, tile, self._render)
+        return render_in_raster_order(*scene.alone(tile), self._render)
 
     def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
         """Render a tile; every step is evaluated, so nothing is missing."""
@@ -206,6 +206,7 @@ class CudaBackend:
         """Start rendering a tile that is to be stored; the next one may be started before its
         result is fetched, and is rendered meanwhile.
         """
+        scene, tile = scene.alone(tile)
         interpolate = uniform_interpolation(scene, tile)
         if interpolate is None:
             return OnHost(self, scene, tile)

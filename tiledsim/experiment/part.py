@@ -80,6 +80,10 @@ NotNegative = Annotated[
 Brightness = Annotated[
     float, BeforeValidator(not_true), Field(ge=0, le=BRIGHTEST, allow_inf_nan=False)
 ]
+Value = Annotated[
+    float, BeforeValidator(not_true), Field(ge=-BRIGHTEST, le=BRIGHTEST, allow_inf_nan=False)
+]
+"""Of any field, a fluence too; the field's own limits are checked elsewhere."""
 Whole = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, BeforeValidator(_whole), Field(ge=-(10**50), le=10**50)]

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from tiledsim.experiment.crystal import Vectors, check_volume
-from tiledsim.experiment.part import Count, NotNegative, Part, Positive, Real, Seed, Vector
+from tiledsim.experiment.part import (
+    Brightness,
+    Count,
+    NotNegative,
+    Part,
+    Positive,
+    Real,
+    Seed,
+    Value,
+    Vector,
+)
 
 if TYPE_CHECKING:
     from tiledsim.campaign.rows import Rows
@@ -17,18 +27,18 @@ ShotCount = Annotated[Count, Field(le=10_000_000)]
 class Column(Part):
     """How the values of one column are made: one key, and what belongs to it."""
 
-    uniform: tuple[Real, Real] | None = None
+    uniform: tuple[Value, Value] | None = None
     """Lowest and highest."""
-    normal: tuple[Real, NotNegative] | None = None
+    normal: tuple[Value, Brightness] | None = None
     """Mean and standard deviation."""
-    lognormal: tuple[Positive, NotNegative] | None = None
+    lognormal: tuple[Annotated[Brightness, Field(gt=0)], NotNegative] | None = None
     """Median, and standard deviation of the natural logarithm."""
-    choice: Annotated[tuple[Real | str, ...], Field(min_length=1)] | None = None
+    choice: Annotated[tuple[Value | str, ...], Field(min_length=1)] | None = None
     weights: tuple[NotNegative, ...] | None = None
     """Of the choices."""
-    linspace: tuple[Real, Real, Count] | None = None
+    linspace: tuple[Value, Value, Count] | None = None
     """First, last and number of values."""
-    list: Annotated[tuple[Real | str, ...], Field(min_length=1)] | None = None
+    list: Annotated[tuple[Value | str, ...], Field(min_length=1)] | None = None
     repeat: bool = False
     """Whether a list or linspace starts again after its last value."""
 

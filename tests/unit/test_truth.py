@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.test_export import make
 from tiledsim import scheduler
+from tiledsim.reach.bragg_law import rotation_crossings, still_crossings
 from tiledsim.scheduler.export.export import export
-from tiledsim.spots.predict import rotation_crossings, still_crossings
 from tiledsim.vectors import axis_rotation, unit
 
 SHOTS = 4

@@ -12,11 +12,11 @@ from tiledsim.campaign.spectra import read_spectra, sase_model
 from tiledsim.campaign.table import ShotTable, build_table
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment, Mosaic, Shots, Spectrum
-from tiledsim.scene.build import build_single, experiment_factors, with_cell
 from tiledsim.scene.geometry import geometry_of
 from tiledsim.scene.lattice import build_lattice, mosaic_rotations
 from tiledsim.scene.real_crystal import absent
 from tiledsim.scene.scene import Scene
+from tiledsim.scene.single import build_single, experiment_factors, with_cell
 from tiledsim.scene.sources import build_sources
 from tiledsim.units import ANGSTROM, HC_EV_A, MM
 from tiledsim.vectors import Array

@@ -12,10 +12,10 @@ import numpy as np
 from tiledsim.experiment import Experiment
 from tiledsim.nanobragg.camera import Camera
 from tiledsim.scene import Scene
-from tiledsim.scene.build import recommended_oversampling
 from tiledsim.scene.conventions import FRAMES
 from tiledsim.scene.lattice import Lattice, build_lattice, phi_steps
 from tiledsim.scene.nanobragg_cell import cell_volume
+from tiledsim.scene.single import recommended_oversampling
 from tiledsim.scene.sources import (
     dispersion_steps,
     divergence_angles,

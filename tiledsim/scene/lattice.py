@@ -140,7 +140,7 @@ def build_lattice(crystal: Crystal, wavelength_A: float, quirks: frozenset[Quirk
     elif crystal.vectors_A is not None:
         reciprocal = dual(np.array(crystal.vectors_A))
     else:
-        assert cell is not None  # by tiledsim.scene.build.with_cell
+        assert cell is not None  # by tiledsim.scene.single.with_cell
         reciprocal = (nanobragg_cell.default_setting if forced else standard_reciprocal)(cell)
     misset = _misset(crystal, quirks)
     if forced and misset.angles is not None:

@@ -23,6 +23,7 @@ from tiledsim.cli import (
     nanobragg,
     nanobragg_kin,
     noise,
+    picture,
     plan,
     run,
     spots,
@@ -52,7 +53,7 @@ app = typer.Typer(
 )
 for module in (
     run, noise, watch, nanobragg, nanobragg_kin, plan, spots, summary, verify, describe, convert,
-    export, trace, compare, doctor,
+    export, picture, trace, compare, doctor,
 ):  # fmt: skip
     module.register(app)
 

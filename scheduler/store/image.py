@@ -27,7 +27,7 @@ from tiledsim.tile import Tile
 FORMAT = "tiledsim"
 FORMAT_VERSION = 2
 DIMENSIONS = ("shot", "panel", "slow", "fast")
-FOLDERS = ("image", *DIMENSIONS, "geometry", "tiles", "run")
+FOLDERS = ("image", *DIMENSIONS, "geometry", "pyramid", "tiles", "run")
 """All that a store has beside its root document; nothing else is ever deleted."""
 UNFINISHED = {"tiledsim_being_made": True}
 """Attributes of a store whose making, or replacing, has begun and not ended."""

@@ -18,12 +18,17 @@ from tiledsim.tile import Tile
 
 
 def open(location: str | Path) -> Any:
-    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily."""
+    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily.
+
+    A notebook shows it with a picture of its first shot.
+    """
     import xarray
+
+    from tiledsim.scheduler.export.notebook import Images
 
     files = open_files(location)
     store.read_attributes(files)
-    return xarray.open_zarr(files.zarr(), consolidated=False)
+    return Images.of(xarray.open_zarr(files.zarr(), consolidated=False), files.url)
 
 
 def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[Any]:

@@ -30,6 +30,7 @@ from tiledsim.cli import (
     summary,
     trace,
     verify,
+    view,
     watch,
 )
 from tiledsim.cli.options import flags_hint
@@ -53,7 +54,7 @@ app = typer.Typer(
 )
 for module in (
     run, noise, watch, nanobragg, nanobragg_kin, plan, spots, summary, verify, describe, convert,
-    export, picture, trace, compare, doctor,
+    export, picture, view, trace, compare, doctor,
 ):  # fmt: skip
     module.register(app)
 

@@ -18,8 +18,8 @@ from tiledsim.scheduler.export.target import check_target, put
 from tiledsim.scheduler.results.reduced import ReducedImage
 from tiledsim.scheduler.results.stored_image import StoredImage
 from tiledsim.scheduler.store.files import Files, open_files
-from tiledsim.spots.panels import meet_panels
 from tiledsim.spots.brightest import predict_spots
+from tiledsim.spots.panels import meet_panels
 from tiledsim.vectors import Array
 
 GRID = 6

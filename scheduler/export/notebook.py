@@ -1,11 +1,14 @@
-"""What a notebook shows of an opened store."""
+"""Opening a store as labelled arrays, and what a notebook shows of them."""
 
 import base64
 import importlib.util
+from pathlib import Path
 
 import xarray
 
 from tiledsim.errors import TiledsimError
+from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store.files import open_files
 
 
 class Images(xarray.Dataset):  # type: ignore[no-untyped-call]
@@ -42,3 +45,13 @@ class Images(xarray.Dataset):  # type: ignore[no-untyped-call]
             return table
         data = base64.b64encode(picture).decode()
         return f'<img alt="first shot" src="data:image/png;base64,{data}"/>{table}'
+
+
+def open(location: str | Path) -> Images:
+    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily.
+
+    A notebook shows it with a picture of its first shot.
+    """
+    files = open_files(location)
+    store.read_attributes(files)
+    return Images.of(xarray.open_zarr(files.zarr(), consolidated=False), files.url)

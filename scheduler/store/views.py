@@ -1,6 +1,5 @@
-"""Finished and imagined images as labelled and lazy arrays."""
+"""Images that are imagined, as lazy arrays."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,24 +10,8 @@ from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name, get_backend
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
-from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.layout import choose_layout
 from tiledsim.tile import Tile
-
-
-def open(location: str | Path) -> Any:
-    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily.
-
-    A notebook shows it with a picture of its first shot.
-    """
-    import xarray
-
-    from tiledsim.scheduler.export.notebook import Images
-
-    files = open_files(location)
-    store.read_attributes(files)
-    return Images.of(xarray.open_zarr(files.zarr(), consolidated=False), files.url)
 
 
 def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[Any]:

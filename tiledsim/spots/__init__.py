@@ -1,0 +1,1 @@
+"""Which reflections reach which pixels."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.kernels.cpu.jit import exact_jit
+from tiledsim.jit import exact_jit
 from tiledsim.scene import Scene
 from tiledsim.vectors import Array, unit
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from tiledsim.detector_model.amorphous import Panel, at_points, panel_of
-from tiledsim.kernels.cpu.jit import exact_jit
+from tiledsim.jit import exact_jit
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 from tiledsim.vectors import Array

@@ -23,12 +23,14 @@ from tiledsim.cli import (
     nanobragg,
     nanobragg_kin,
     noise,
+    picture,
     plan,
     run,
     spots,
     summary,
     trace,
     verify,
+    view,
     watch,
 )
 from tiledsim.cli.options import flags_hint
@@ -52,7 +54,7 @@ app = typer.Typer(
 )
 for module in (
     run, noise, watch, nanobragg, nanobragg_kin, plan, spots, summary, verify, describe, convert,
-    export, trace, compare, doctor,
+    export, picture, view, trace, compare, doctor,
 ):  # fmt: skip
     module.register(app)
 

@@ -19,8 +19,10 @@ def flag_of(option: str) -> str:
     return "--" + (name if name and last in _UNITS else option).replace("_", "-")
 
 
-EXPORT_OPTIONS = ("to", "shots", "panels", "with_noise", "partial", "clip")
-"""Of ``tiledsim export``, named in its errors."""
+EXPORT_OPTIONS = (
+    "to", "shots", "panels", "with_noise", "partial", "clip", "region", "scale", "colours", "size",
+)  # fmt: skip
+"""Of ``tiledsim export`` and ``picture``, named in their errors."""
 
 
 def in_flags(text: str, kind: type[RunOptions] = RunOptions) -> str:

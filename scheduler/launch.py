@@ -15,6 +15,7 @@ from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.cluster.choose import Place, choose_place
 from tiledsim.scheduler.cluster.local import wait_for_workers
+from tiledsim.scheduler.export.target import check_target, draw_first_shot
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.options import RunOptions, Where
 from tiledsim.scheduler.presets import resolve
@@ -48,6 +49,7 @@ from tiledsim.scheduler.session.session import run_session
 from tiledsim.scheduler.session.task import Job
 from tiledsim.scheduler.session.time_limit import OVERTIME, Deadline
 from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store import pyramid
 from tiledsim.scheduler.store.files import Files, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout, usual_tile
 from tiledsim.scheduler.store.lease import Lease
@@ -136,6 +138,16 @@ class _Run:
         self._with = collaborators
 
     def run(self) -> Summary:
+        """Render, and draw a picture where one is asked for."""
+        target = self._options.picture
+        if target is not None:
+            check_target(target, overwrite=True)
+        summary = self._render()
+        if target is not None:
+            draw_first_shot(self._files, target)
+        return summary
+
+    def _render(self) -> Summary:
         """Check, connect, render and summarise."""
         files, options = self._files, self._options
         backend = options.backend
@@ -214,7 +226,7 @@ class _Run:
             if kept:
                 record_continuation(files, run, options, self._command)
             job = Job(files.url, run, scene.hash, layout, name, options.dtype, options.fsync,
-                      self._photons)  # fmt: skip
+                      self._photons, pyramid.find(files, layout))  # fmt: skip
             try:
                 run_session(
                     client, files, lease, job, plan, attempts=options.attempts,

@@ -195,6 +195,11 @@ class RunOptions(Options):
             "NAME", preset=False,
         ),
     ] = None  # fmt: skip
+    picture: Annotated[
+        Path | None,
+        About("When all is done, draw the first shot; a picture that is there is replaced.",
+              "FILE.png"),
+    ] = None  # fmt: skip
 
     def __post_init__(self) -> None:
         """Check the values, each and together."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.detector_model.stage import start_tile
+from tiledsim.detector_model.stage import render_photons, start_tile
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
@@ -51,7 +51,7 @@ def simulate(
         for panel in range(panels):
             tile = Tile(int(shot), panel, 0, slow, 0, fast)
             if scene.noise is None:
-                images[place, panel] = renderer.render(scene, tile)
+                images[place, panel] = render_photons(renderer, scene, tile)
             else:
                 images[place, panel] = start_tile(renderer, scene, tile).result().pixels
     return images

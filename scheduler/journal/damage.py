@@ -7,8 +7,10 @@ import numpy as np
 
 from tiledsim.scheduler.journal.tile_record import TileRecord, checksum
 from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store import pyramid
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.pyramid import Pyramid
 from tiledsim.tile import Tile
 
 
@@ -28,16 +30,19 @@ def find_damage(
 ) -> tuple[Damage, ...]:
     """Read every recorded tile back and compare its checksum with the record, in tile order."""
     image = store.open_image(files)
+    levels = pyramid.find(files, layout)
     found = []
     for index in sorted(records):
         tile = layout.tile_at(index)
-        reason = _what_is_wrong(image, tile, records[index])
+        reason = _what_is_wrong(files, image, levels, tile, records[index])
         if reason:
             found.append(Damage(index, tile, reason))
     return tuple(found)
 
 
-def _what_is_wrong(image: object, tile: Tile, record: TileRecord) -> str:
+def _what_is_wrong(
+    files: Files, image: object, levels: Pyramid | None, tile: Tile, record: TileRecord
+) -> str:
     """Name the damage of a tile; empty for a sound one."""
     try:
         pixels = store.read_tile(image, tile)
@@ -47,4 +52,6 @@ def _what_is_wrong(image: object, tile: Tile, record: TileRecord) -> str:
         return "a shard is missing or empty"
     if checksum(pixels) != record.crc32:
         return "its pixels are not those that were recorded"
+    if levels is not None and not levels.has(files, tile, pixels):
+        return "its part of the pyramid is missing or another"
     return ""

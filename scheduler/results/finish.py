@@ -8,6 +8,7 @@ from tiledsim.scheduler.journal.zarr_columns import write_columns
 from tiledsim.scheduler.results.summarise import summarise
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store import pyramid
 from tiledsim.scheduler.store.files import Files, what_failed
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.lease import Lease
@@ -31,6 +32,8 @@ def finish(files: Files, lease: Lease, run: str, layout: Layout, scene: Scene) -
         lease.renew()
         store.sweep_partial_files(files)
         write_columns(files, layout, records)
+        if levels := pyramid.find(files, layout):
+            levels.finish(files)
         store.update_attributes(files, {"summary": summary.to_json()}, run)
     except OSError as error:
         raise RunError(

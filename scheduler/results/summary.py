@@ -143,6 +143,25 @@ class Summary:
         values["tile_steps_per_second"] = tuple(data["tile_steps_per_second"])
         return cls(**values)
 
+    def _repr_html_(self) -> str:
+        """Show the summary in a notebook: its images as a table, then how the run went."""
+        from html import escape
+
+        names = ("shot", "panel", "maximum", "photons", "mean", "rendered", "masked")
+        rows = [
+            "".join(f"<td>{getattr(image, name):.6g}</td>" for name in names)
+            for image in self.images[:20]
+        ]
+        more = len(self.images) - len(rows)
+        head = "".join(f"<th>{name}</th>" for name in names)
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        rest = f"<p>… and {more:,} more images</p>" if more else ""
+        return (
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+            f"<details><summary>{self.tiles:,} tiles in {human_seconds(self.wall_seconds)}, "
+            f"{self.photons:.6g} photons</summary><pre>{escape(self.text())}</pre></details>"
+        )
+
     def text(self) -> str:
         """Return the summary for people."""
         lines = []

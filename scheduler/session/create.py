@@ -15,6 +15,7 @@ from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
+from tiledsim.scheduler.store import pyramid
 from tiledsim.scheduler.store.files import Files, LocalFiles, why_not_made
 from tiledsim.scheduler.store.geometry import write_geometry
 from tiledsim.scheduler.store.layout import Layout
@@ -58,6 +59,7 @@ def create_store(
         store.create(files, layout, experiment.detector.pixel_mm, angles)
         write_geometry(files, experiment, scene)
         write_shots(files, experiment, scene)
+        pyramid.create(files, layout, None if scene.noise is None else scene.noise.gap)
         save_scene(files, scene)
         store.publish(files, attributes)
     except StoreError:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tiledsim import __version__
-from tiledsim.detector_model.stage import start_tile
+from tiledsim.detector_model.stage import start_stored, start_tile
 from tiledsim.errors import BackendError
 from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
@@ -29,8 +29,9 @@ from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord, measure
 from tiledsim.scheduler.session.photons import photons_of
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import NO_ROOM, LocalFiles, open_files
+from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.pyramid import Pyramid
 from tiledsim.scheduler.store.shards import Shards, open_shards
 from tiledsim.tile import Tile
 
@@ -57,6 +58,8 @@ class Job:
     fsync: bool
     photons: str = ""
     """A store whose photons are counted; without one they are rendered."""
+    pyramid: Pyramid | None = None
+    """The smaller copies that are written with each tile."""
     version: str = __version__
     """Of the driver.  Workers that join later were not asked for theirs."""
 
@@ -101,6 +104,12 @@ def _load_scene(location: str, scene_hash: str) -> Any:
     # A worker may serve many runs: the copy goes when its scene does, at the latest at exit.
     weakref.finalize(scene, shutil.rmtree, scratch, ignore_errors=True)
     return scene
+
+
+@lru_cache(maxsize=4)
+def files_of(location: str) -> Files:
+    """Open the location of a store once."""
+    return open_files(location)
 
 
 @lru_cache(maxsize=4)
@@ -176,7 +185,7 @@ def _begin(
             )
         scene = scene_of(job.location, job.scene_hash)
         if job.photons:
-            pending = start_tile(photons_of(job.photons), scene, tile)
+            pending = start_stored(photons_of(job.photons), scene, tile)
             return _Begun(index, attempt, tile, scene, pending, 0)
         renderer = renderer_of(job.backend, job.dtype)
         pending = start_tile(renderer, scene, tile)
@@ -197,6 +206,8 @@ def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
         if pixels is not made.pixels:  # another task was first
             columns = columns_inside(tile, begun.scene.roi)
             statistics = combine_rows(reduce_rows(pixels, *columns), tile, begun.scene.roi)
+        if job.pyramid is not None:
+            job.pyramid.write_tile(files_of(job.location), tile, pixels)
         written = time.perf_counter()
     except Exception as error:
         return _failure(index, attempt, error)

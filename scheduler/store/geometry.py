@@ -1,7 +1,5 @@
 """The resolved geometry of a run, as a group of named arrays in its store."""
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scene import Scene
 from tiledsim.scene.resolved import resolved_arrays, resolved_numbers
+from tiledsim.scheduler.store.documents import write_document
 from tiledsim.scheduler.store.files import Files, through_zarr
 
 GROUP = "geometry"
@@ -23,12 +22,12 @@ def write_geometry(files: Files, experiment: Experiment, scene: Scene) -> None:
     Each array is one chunk as it is in memory.  The documents are written here, not by zarr, which
     takes a tenth of a second for them.
     """
-    _write_document(files, GROUP, "group", resolved_numbers(experiment, scene), {})
+    write_document(files, GROUP, "group", resolved_numbers(experiment, scene), {})
     for name, named in resolved_arrays(experiment, scene).items():
         values = np.ascontiguousarray(named.values, dtype="<f8")
         path = f"{GROUP}/{name}"
         about = {"units": named.units, "long_name": named.meaning}
-        _write_document(files, path, "array", about, {
+        write_document(files, path, "array", about, {
             "shape": values.shape,
             "data_type": "float64",
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": values.shape}},
@@ -40,13 +39,6 @@ def write_geometry(files: Files, experiment: Experiment, scene: Scene) -> None:
         })  # fmt: skip
         chunk = "/".join(["c", *("0" for _ in values.shape)])
         files.write(f"{path}/{chunk}", values.tobytes(), durable=False)
-
-
-def _write_document(
-    files: Files, path: str, kind: str, attributes: Mapping[str, object], more: Mapping[str, object]
-) -> None:
-    document = {"zarr_format": 3, "node_type": kind, "attributes": attributes, **more}
-    files.write(f"{path}/zarr.json", json.dumps(document, indent=2).encode(), durable=False)
 
 
 def read_geometry(files: Files) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:

@@ -28,7 +28,7 @@ FORMAT = "tiledsim"
 FORMAT_VERSION = 2
 DIMENSIONS = ("shot", "panel", "slow", "fast")
 ANGLE = "angle_deg"
-FOLDERS = ("image", *DIMENSIONS, ANGLE, "geometry", "shots", "tiles", "run")
+FOLDERS = ("image", *DIMENSIONS, ANGLE, "geometry", "shots", "pyramid", "tiles", "run")
 """All that a store has beside its root document; nothing else is ever deleted."""
 UNFINISHED = {"tiledsim_being_made": True}
 """Attributes of a store whose making, or replacing, has begun and not ended."""

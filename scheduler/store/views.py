@@ -1,42 +1,23 @@
-"""Finished and imagined images as labelled and lazy arrays."""
+"""Images that are imagined, as lazy arrays."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.detector_model.stage import start_tile
+from tiledsim.detector_model.stage import render_photons, start_tile
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name, get_backend
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
-from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.layout import choose_layout
 from tiledsim.tile import Tile
-
-
-def open(location: str | Path) -> Any:
-    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily.
-
-    Columns of a campaign are coordinates along ``shot``.
-    """
-    import xarray
-
-    files = open_files(location)
-    store.read_attributes(files)
-    dataset = xarray.open_zarr(files.zarr(), consolidated=False)
-    if "shots" not in files.names(""):
-        return dataset
-    columns = xarray.open_zarr(files.zarr(), group="shots", consolidated=False)
-    return dataset.assign_coords(columns.data_vars)
 
 
 def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[Any]:
     renderer = get_backend(backend, dtype)
     if scene.noise is None:
-        return renderer.render(scene, tile)[None, None]
+        return render_photons(renderer, scene, tile)[None, None]
     return start_tile(renderer, scene, tile).result().pixels[None, None]
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.reach.panels import meet_panels
 from tiledsim.scene import Scene
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
@@ -64,7 +65,7 @@ def find_excited(scene: Scene, hkl: NDArray[np.int64], F: Array, dmin_A: float) 
         near |= inside
         close = np.flatnonzero(np.abs(zeta) <= 3.0 / thickness)
         direction = out[close] / size[close, None]
-        meets = _meets_a_panel(scene, direction)
+        meets = meet_panels(scene, direction)[0] >= 0
         close, direction = close[meets], direction[meets]
         seen[close] |= inside[close]
         profile = thickness * np.exp(-np.pi * (zeta[close] * thickness) ** 2)
@@ -87,19 +88,3 @@ def _unpolarized(direction: Array, scene: Scene, source: int) -> Array:
         return np.ones(len(direction))
     cosine = direction @ scene.incident[source]
     return np.asarray(0.5 * (1.0 + cosine**2))
-
-
-def _meets_a_panel(scene: Scene, direction: Array) -> NDArray[np.bool_]:
-    """Return whether rays [n, 3] from the sample meet a panel."""
-    _, panels, slow, fast = scene.shape
-    found = np.zeros(len(direction), dtype=np.bool_)
-    for panel in range(panels):
-        towards = direction @ scene.normal[panel]
-        distance = float(scene.origin[panel] @ scene.normal[panel])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            along = distance / towards
-            offset = direction * along[:, None] - scene.origin[panel]
-            f = offset @ scene.fast[panel] / scene.pixel_size
-            s = offset @ scene.slow[panel] / scene.pixel_size
-            found |= (along > 0) & (f >= 0) & (f < fast) & (s >= 0) & (s < slow)
-    return found

@@ -285,15 +285,14 @@ def _beam(given: Given) -> Iterator[Finding]:
         yield from _idle(given, ("beam.exposure_s",), "no beam.flux_photons_per_s is given")
         size = given.get("crystal.size_mm", (0, 0, 0))
         illuminated = ("crystal.size_um", "crystal.volume_um3", "beam.profile")
-        lit = any(key in given for key in (*illuminated, "background.layers"))
-        if given.get("beam.beamsize_mm", 0.0) >= max(size[1:]) and not lit:
+        if given.get("beam.beamsize_mm", 0.0) >= max(size[1:]) and not any(
+            key in given for key in illuminated
+        ):
             yield from _idle(given, ("beam.beamsize_mm",),
                              "no flux is given, and the beam clips no crystal.size_mm")  # fmt: skip
-    lit_by = ("crystal.size_um", "crystal.volume_um3", "background.layers")
-    if not any(key in given for key in lit_by):
+    if not any(key in given for key in ("crystal.size_um", "crystal.volume_um3")):
         yield from _idle(given, ("beam.profile",),
-                         "no crystal.size_um or volume_um3 says what is illuminated, and there are "
-                         "no background.layers")  # fmt: skip
+                         "no crystal.size_um or volume_um3 says what is illuminated")  # fmt: skip
     if given.get("beam.polarization_correction") is False:
         yield from _idle(given, ("beam.polarization",), "beam.polarization_correction is off")
     polarized = given.get("beam.polarization") and given.get("beam.polarization_correction", True)

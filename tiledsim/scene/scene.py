@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import InputFileError
+from tiledsim.io.arrays import map_npy
+from tiledsim.io.text import read_text
 from tiledsim.tile import Tile
 from tiledsim.units import AVOGADRO, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
@@ -29,6 +31,8 @@ multiplying the running sum after every addition."""
 
 WATER_F: float = 2.57
 """Forward structure factor per water molecule [electrons], the value of nanoBragg."""
+LARGEST_SCALARS: Final = 64 << 20
+"""Bytes of a scene's file of plain numbers."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,15 +143,6 @@ class Scene:
     """fast_min, fast_max, slow_min, slow_max, inclusive."""
     mask: NDArray[np.bool_] | None
     """True where a pixel is rendered: [slow, fast], or [P, slow, fast]."""
-
-    amorphous_table: Array | None = None
-    """sin θ/λ [1/Å], F [electrons] and its slope [K, 3]: amorphous layers one after the other."""
-    amorphous_parts: NDArray[np.int64] | None = None
-    """Where in the table a layer begins, and the end of the last [L+1]."""
-    amorphous_photons: Array | None = None
-    """Photons a steradian for F = 1 of each layer [L]; steps and blocks have no part in it."""
-    amorphous_depth: Array | None = None
-    """μ·thickness of each layer for each source [L, S]."""
 
     noise: CountModel | None = None
     """What makes counts of photons; None: photons are what is kept."""
@@ -344,15 +339,17 @@ class Scene:
         """
         source = directory / hash
         try:
-            values = json.loads((source / "scene.json").read_text())
+            values = json.loads(read_text(source / "scene.json", "scene", LARGEST_SCALARS))
             for path in source.glob("*.npy"):
-                values[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
+                values[path.stem] = map_npy(path, "scene")
             for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi"):
                 values[name] = tuple(values[name])
             if values["noise"] is not None:
                 values["noise"] = CountModel(*values["noise"])
             scene = cls(**values)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except InputFileError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputFileError(f"{source}: the scene cannot be read: {error}") from None
         if scene.hash != hash:
             raise InputFileError(f"{source}: the scene was changed: its hash is now {scene.hash}")

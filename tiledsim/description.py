@@ -283,6 +283,8 @@ def _sampling(
         facts.insert(1, Fact("resolution cut", scene.dmin * ANGSTROM, "Å"))
     if scene.water > 0:
         facts.insert(1, Fact("water", scene.water * UM, "µm"))
+    if scene.amorphous_photons is not None:
+        facts.append(Fact("amorphous layers", len(scene.amorphous_photons)))
     return facts
 
 

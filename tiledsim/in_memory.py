@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.detector_model.stage import start_tile
+from tiledsim.detector_model.stage import render_photons, start_tile
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
 from tiledsim.scene.build import build_scene
@@ -29,7 +29,7 @@ def simulate(experiment: Experiment, backend: str = "auto", dtype: str = "float6
         for panel in range(panels):
             tile = Tile(shot, panel, 0, slow, 0, fast)
             if scene.noise is None:
-                images[shot, panel] = renderer.render(scene, tile)
+                images[shot, panel] = render_photons(renderer, scene, tile)
             else:
                 images[shot, panel] = start_tile(renderer, scene, tile).result().pixels
     return images

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tiledsim.detector_model.stage import start_tile
+from tiledsim.detector_model.stage import start_stored, start_tile
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.journal.damage import Damage, find_damage
 from tiledsim.scheduler.journal.records_of_store import read_records
@@ -89,10 +89,13 @@ def verify(location: str | Path, *, sample: int = 4, seed: int = 0) -> Verdict:
         image = store.open_image(files)
         unit = "photons" if layout.dtype == "float32" else "ADU"
         photons = str(about.get("photons_of", ""))
-        source = photons_of(photons) if photons else renderer_of(backend, dtype)
         for index in chosen:
             tile = layout.tile_at(index)
-            again = start_tile(source, scene, tile).result().pixels
+            if photons:
+                pending = start_stored(photons_of(photons), scene, tile)
+            else:
+                pending = start_tile(renderer_of(backend, dtype), scene, tile)
+            again = pending.result().pixels
             if checksum(again) != records[index].crc32:
                 off = float(np.abs(again - store.read_tile(image, tile).astype(float)).max())
                 reason = f"rendered again it differs, by up to {off:.3g} {unit}"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tiledsim import __version__
-from tiledsim.detector_model.stage import start_tile
+from tiledsim.detector_model.stage import start_stored, start_tile
 from tiledsim.errors import BackendError
 from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
@@ -185,7 +185,7 @@ def _begin(
             )
         scene = scene_of(job.location, job.scene_hash)
         if job.photons:
-            pending = start_tile(photons_of(job.photons), scene, tile)
+            pending = start_stored(photons_of(job.photons), scene, tile)
             return _Begun(index, attempt, tile, scene, pending, 0)
         renderer = renderer_of(job.backend, job.dtype)
         pending = start_tile(renderer, scene, tile)

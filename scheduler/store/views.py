@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.detector_model.stage import start_tile
+from tiledsim.detector_model.stage import render_photons, start_tile
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choose_backend_name, get_backend
 from tiledsim.scene import Scene
@@ -17,7 +17,7 @@ from tiledsim.tile import Tile
 def _block(scene: Scene, backend: str, dtype: str, tile: Tile) -> NDArray[Any]:
     renderer = get_backend(backend, dtype)
     if scene.noise is None:
-        return renderer.render(scene, tile)[None, None]
+        return render_photons(renderer, scene, tile)[None, None]
     return start_tile(renderer, scene, tile).result().pixels[None, None]
 
 

@@ -1,4 +1,7 @@
-"""A tile of a scene as it is kept: photons, or counts where the scene says so."""
+"""A tile of a scene as it is kept: photons, or counts where the scene says so.
+
+Photons are those of the kernel, CPU or GPU, and of the amorphous background, which is added here.
+"""
 
 import time
 from typing import Any, Protocol
@@ -11,6 +14,7 @@ from tiledsim.kernels.rendered import Pending, Rendered
 from tiledsim.pixel_statistics import columns_inside, reduce_rows
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
+from tiledsim.vectors import Array
 
 
 class Starts(Protocol):
@@ -20,14 +24,69 @@ class Starts(Protocol):
         """Start making the photons of a tile."""
 
 
-def start_tile(source: Starts, scene: Scene, tile: Tile) -> Pending:
-    """Start making a tile that is to be kept; photons of its neighbourhood are made where the
+class RendersPhotons(Protocol):
+    """A kernel that fills the memory of this process."""
+
+    def render(self, scene: Scene, tile: Tile, /) -> Array:
+        """Render the spots of a tile [rows, cols]."""
+
+
+def render_photons(kernel: RendersPhotons, scene: Scene, tile: Tile) -> Array:
+    """Render the expected photons of a tile [rows, cols] in float64: spots and background."""
+    spots = kernel.render(scene, tile)
+    added = _background(scene, tile)
+    return spots if added is None else spots + added
+
+
+def start_tile(kernel: Starts, scene: Scene, tile: Tile) -> Pending:
+    """Start rendering a tile that is to be kept; photons of its neighbourhood are made where the
     point spread of a scene with noise needs them.
     """
-    if scene.noise is None:
-        return source.start(scene, tile)
+    whole = _reach(scene, tile)
+    photons = kernel.start(scene, whole)
+    if scene.amorphous_table is not None:
+        photons = _Adding(photons, scene, whole)
+    return photons if scene.noise is None else _Counting(photons, scene, tile)
+
+
+def start_stored(stored: Starts, scene: Scene, tile: Tile) -> Pending:
+    """Start making a tile of photons that are stored, the background among them."""
+    photons = stored.start(scene, _reach(scene, tile))
+    return photons if scene.noise is None else _Counting(photons, scene, tile)
+
+
+def _reach(scene: Scene, tile: Tile) -> Tile:
     _, _, slow, fast = scene.shape
-    return _Counting(source.start(scene, reach(tile, scene.halo, slow, fast)), scene, tile)
+    return tile if scene.noise is None else reach(tile, scene.halo, slow, fast)
+
+
+def _background(scene: Scene, tile: Tile) -> Array | None:
+    if scene.amorphous_table is None:
+        return None
+    from tiledsim.detector_model.background import background
+
+    return background(scene, tile)
+
+
+class _Adding:
+    """A tile whose background is added when its result is asked for."""
+
+    def __init__(self, photons: Pending, scene: Scene, tile: Tile) -> None:
+        self._photons, self._scene, self._tile = photons, scene, tile
+
+    def result(self) -> Rendered:
+        """Compute the background, while a GPU may still render, and add it."""
+        started = time.perf_counter()
+        added = _background(self._scene, self._tile)
+        assert added is not None
+        seconds = time.perf_counter() - started
+        photons = self._photons.result()
+        started = time.perf_counter()
+        with np.errstate(over="ignore"):  # what float32 cannot hold shows in the statistics
+            pixels = (photons.pixels + added).astype(np.float32)
+        rows = reduce_rows(pixels, *columns_inside(self._tile, self._scene.roi))
+        seconds += time.perf_counter() - started
+        return Rendered(pixels, rows, photons.seconds + seconds)
 
 
 class _Counting:

@@ -285,14 +285,15 @@ def _beam(given: Given) -> Iterator[Finding]:
         yield from _idle(given, ("beam.exposure_s",), "no beam.flux_photons_per_s is given")
         size = given.get("crystal.size_mm", (0, 0, 0))
         illuminated = ("crystal.size_um", "crystal.volume_um3", "beam.profile")
-        if given.get("beam.beamsize_mm", 0.0) >= max(size[1:]) and not any(
-            key in given for key in illuminated
-        ):
+        lit = any(key in given for key in (*illuminated, "background.layers"))
+        if given.get("beam.beamsize_mm", 0.0) >= max(size[1:]) and not lit:
             yield from _idle(given, ("beam.beamsize_mm",),
                              "no flux is given, and the beam clips no crystal.size_mm")  # fmt: skip
-    if not any(key in given for key in ("crystal.size_um", "crystal.volume_um3")):
+    lit_by = ("crystal.size_um", "crystal.volume_um3", "background.layers")
+    if not any(key in given for key in lit_by):
         yield from _idle(given, ("beam.profile",),
-                         "no crystal.size_um or volume_um3 says what is illuminated")  # fmt: skip
+                         "no crystal.size_um or volume_um3 says what is illuminated, and there are "
+                         "no background.layers")  # fmt: skip
     if given.get("beam.polarization_correction") is False:
         yield from _idle(given, ("beam.polarization",), "beam.polarization_correction is off")
     polarized = given.get("beam.polarization") and given.get("beam.polarization_correction", True)

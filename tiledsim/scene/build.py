@@ -12,6 +12,7 @@ from tiledsim.experiment import Detector, Experiment, Sampling, Sensor, Shots
 from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
 from tiledsim.scene import Correction, Scene
+from tiledsim.scene.background import build_layers
 from tiledsim.scene.geometry import Geometry, geometry_of
 from tiledsim.scene.lattice import (
     Lattice,
@@ -62,6 +63,7 @@ def build_scene(experiment: Experiment) -> Scene:
     cells, reciprocal = shot_cells(experiment.shots, lattice)
     sensor = sensor_layers(detector.sensor, experiment.sampling, quirks)
     noise = build_noise(experiment.noise, detector)
+    amorphous = build_layers(experiment, sources.wavelength)
     fast, slow = detector.size_px
     thick, polar, omega = (
         correction(flag, quirks)
@@ -127,6 +129,10 @@ def build_scene(experiment: Experiment) -> Scene:
         omega_correction=omega,
         roi=detector.roi or (0, fast - 1, 0, slow - 1),
         mask=load_mask(detector, linear=experiment.mode == "c-parity"),
+        amorphous_table=None if amorphous is None else amorphous.table,
+        amorphous_parts=None if amorphous is None else amorphous.parts,
+        amorphous_photons=None if amorphous is None else amorphous.photons,
+        amorphous_depth=None if amorphous is None else amorphous.depth,
         noise=noise.model,
         pixel_state=noise.state,
         spread=noise.spread,

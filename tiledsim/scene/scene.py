@@ -144,6 +144,15 @@ class Scene:
     mask: NDArray[np.bool_] | None
     """True where a pixel is rendered: [slow, fast], or [P, slow, fast]."""
 
+    amorphous_table: Array | None = None
+    """sin θ/λ [1/Å], F [electrons] and its slope [K, 3]: amorphous layers one after the other."""
+    amorphous_parts: NDArray[np.int64] | None = None
+    """Where in the table a layer begins, and the end of the last [L+1]."""
+    amorphous_photons: Array | None = None
+    """Photons a steradian for F = 1 of each layer [L]; steps and blocks have no part in it."""
+    amorphous_depth: Array | None = None
+    """μ·thickness of each layer for each source [L, S]."""
+
     noise: CountModel | None = None
     """What makes counts of photons; None: photons are what is kept."""
     pixel_state: NDArray[np.uint8] | None = None

@@ -47,7 +47,11 @@ def compare(
     ] = None,
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", metavar="FILE", help="Twice: the reference, then the other."),
+        typer.Option(
+            "--image",
+            metavar="FILE",
+            help="Twice: the reference, then the other; stores whole.",
+        ),
     ] = None,
     shape: Annotated[
         tuple[int, int] | None,
@@ -156,20 +160,36 @@ def _compare_logs(
 
 
 def _compare_images(a: Path, b: Path, shape: tuple[int, int] | None, rtol: float, out: str) -> None:
-    from tiledsim.errors import InputFileError
+    from tiledsim.cli.compare_images import compare_all
+    from tiledsim.errors import TiledsimError
     from tiledsim.parity.bundle import write_bundle, write_failure
-    from tiledsim.parity.images import compare_images, read_image
 
     try:
-        found = compare_images(read_image(a, shape), read_image(b, shape), rtol=rtol)
-    except InputFileError as error:
+        every = list(compare_all(a, b, shape, rtol))
+    except TiledsimError as error:
         write_failure(out, str(error))
         raise
-    text = found.text()
+    differing = sum(1 for _, _, found in every if found.out_of_tolerance)
+    shot, panel, worst = max(every, key=lambda one: one[2].largest_relative)
+    lines = [worst.text()]
+    if len(every) > 1:
+        lines = [
+            f"{len(every):,} images, {differing:,} of them with pixels beyond {rtol:g}; "
+            f"the one that differs most is shot {shot} panel {panel}:",
+            worst.text() + f" --shot {shot} --panel {panel}",
+        ]
+    text = "\n".join(lines)
+    metrics = {
+        **worst.to_json(),
+        "shot": shot,
+        "panel": panel,
+        "images": [{"shot": s, "panel": p, **found.to_json()} for s, p, found in every],
+        "first_divergence": "image" if differing else None,
+    }
     folder = write_bundle(
-        out, metrics=found.to_json(), summary=f"# Comparison of two images\n\n{text}\n", files={},
+        out, metrics=metrics, summary=f"# Comparison of two images\n\n{text}\n", files={},
         commands=[_command()], env={"image_a": str(a), "image_b": str(b)},
     )  # fmt: skip
     print(text)
     print(f"evidence in {folder}")
-    raise typer.Exit(1 if found.out_of_tolerance else 0)
+    raise typer.Exit(1 if differing else 0)

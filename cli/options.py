@@ -105,7 +105,7 @@ def refuse_image_name(output: str) -> None:
         stem = output.rpartition(".")[0]
         raise StoreError(
             f"-o {output}: a run writes a Zarr store; write -o {stem}.zarr, and then "
-            f"tiledsim export {stem}.zarr {output}"
+            f"tiledsim export {stem}.zarr -o {output}"
         )
 
 

@@ -37,9 +37,10 @@ def run(
 ) -> None:
     """Render all images of an experiment on Dask workers, each of which writes its own tiles.
 
-    Prints what it will do, shows progress, and prints the summary last.  A run that is cut short,
-    also by Ctrl-C, SIGTERM (as batch systems send it) or --time-limit, is continued by the same
-    command with --resume, and ends with the same bytes.  tiledsim watch shows it from elsewhere.
+    Prints what it will do, shows progress, and two lines of summary (tiledsim summary has all).
+    A run that is cut short, also by Ctrl-C, SIGTERM (as batch systems send it) or --time-limit, is
+    continued by the same command with --resume, and ends with the same bytes.  tiledsim watch shows
+    it from elsewhere.
     Options may be preset: TILEDSIM_WORKERS=4, or workers = 4 below [run] in the experiment.
 
     \b
@@ -61,4 +62,4 @@ def run(
     scene = build_scene(parsed)
     if not quiet:
         announce(parsed, scene)
-    print(execute(parsed, scene, output, chosen, quiet=quiet).text())
+    print(execute(parsed, scene, output, chosen, quiet=quiet).brief(output))

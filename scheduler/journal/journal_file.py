@@ -5,6 +5,7 @@ NumPy reads it (``numpy.load``), and the archive keeps a CRC-32 of all that is i
 
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ FAILURE = np.dtype([("index", "<i8"), ("attempt", "<i8"), ("worker", "<i4"), ("e
 
 UNREADABLE = (
     ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, MemoryError,
-    NotImplementedError, zipfile.BadZipFile, zlib.error,
+    NotImplementedError, RuntimeError, SyntaxError, OverflowError, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What NumPy, zipfile and json raise for a file that is not what it should be."""
 

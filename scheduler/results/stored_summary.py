@@ -3,6 +3,7 @@
 import json
 
 from tiledsim.errors import StoreError
+from tiledsim.io.printable import one_line
 from tiledsim.scene import Scene
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.results.summarise import summarise
@@ -59,9 +60,11 @@ def load_summary(files: Files) -> Summary:
     if "summary" not in about:
         raise StoreError(f"{files.url}: the run is not finished; a run with `resume` finishes it")
     try:
-        return Summary.from_json(about["summary"])
-    except (KeyError, TypeError, AttributeError) as error:
+        found = Summary.from_json(about["summary"])
+        found.text()  # numbers that no run comes to may be valid and yet cannot be printed
+        return found
+    except (TypeError, ValueError, OverflowError) as error:
         raise StoreError(
-            f"{files.url}: its summary is damaged, or of an earlier tiledsim ({error!r}); a "
-            "run with `resume` makes it again"
+            f"{files.url}: its summary is damaged, or of an earlier tiledsim "
+            f"({one_line(str(error), 200)}); a run with `resume` makes it again"
         ) from error

@@ -1,8 +1,11 @@
 """The summary of a run: what is in it, as data and as text."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from tiledsim.scheduler.session.plan import human_seconds
 
@@ -133,15 +136,8 @@ class Summary:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Summary":
-        """Make a summary of what :meth:`to_json` returned."""
-        values = dict(data)
-        values["images"] = tuple(ImageSummary(**image) for image in data["images"])
-        values["workers"] = tuple(WorkerSummary(**worker) for worker in data["workers"])
-        values["slowest"] = tuple(SlowTile(**tile) for tile in data["slowest"])
-        values["sessions"] = tuple(SessionSummary(**session) for session in data["sessions"])
-        values["tile_seconds"] = tuple(data["tile_seconds"])
-        values["tile_steps_per_second"] = tuple(data["tile_steps_per_second"])
-        return cls(**values)
+        """Make a summary of what :meth:`to_json` returned; ValueError for anything else."""
+        return TypeAdapter(cls).validate_python(data)
 
     def _repr_html_(self) -> str:
         """Show the summary in a notebook: its images as a table, then how the run went."""
@@ -160,6 +156,16 @@ class Summary:
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
             f"<details><summary>{self.tiles:,} tiles in {human_seconds(self.wall_seconds)}, "
             f"{self.photons:.6g} photons</summary><pre>{escape(self.text())}</pre></details>"
+        )
+
+    def brief(self, store: str) -> str:
+        """Return two lines: what came out, and how long it took; ``store`` names the rest."""
+        top = max(self.images, key=lambda image: image.maximum)
+        return (
+            f"photons in all {self.photons:.10g}; brightest shot {top.shot} panel {top.panel}: max "
+            f"{top.maximum:.6g} at slow {top.maximum_slow}, fast {top.maximum_fast}\n"
+            f"{self.tiles:,} tiles in {human_seconds(self.wall_seconds)}; more: tiledsim summary "
+            f"{shlex.quote(store)}"
         )
 
     def text(self) -> str:

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError, InputFileError
+from tiledsim.io.arrays import read_npy
+from tiledsim.io.text import read_text
 
 Array = NDArray[np.float64]
 
 FIBER_CORE: Final = 0.652383013252053
 """g/FWHM of the fibre taper: half the maximum of g/2π·(g² + r²)^(−3/2) is at r = FWHM/2."""
 LARGEST_RADIUS: Final = 512
+_LARGEST_FILE: Final = 64 << 20
 _NEGLIGIBLE: Final = 1e-14
 """Of a kernel's largest element: what a sum of products may leave out."""
 
@@ -65,11 +68,14 @@ def read_kernel(path: Path) -> Array:
     """
     try:
         if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
+            values = read_npy(path, "a point spread", _LARGEST_FILE)
         else:
-            values = np.loadtxt(path, ndmin=2)
+            text = read_text(path, "point spread", _LARGEST_FILE)
+            values = np.loadtxt(text.splitlines(), ndmin=2)
         kernel = np.asarray(values, dtype=np.float64)
-    except (OSError, ValueError, TypeError) as error:
+    except InputFileError:
+        raise
+    except (ValueError, TypeError) as error:
         said = (str(error).strip().splitlines() or ["?"])[0]
         raise InputFileError(f"{path}: cannot be read as a point spread: {said}") from None
     if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import InputFileError
-from tiledsim.image_files.smv_header import read_smv_header
+from tiledsim.image_files.smv_header import parse_smv_header
+from tiledsim.io.numbers import plain_int
+from tiledsim.io.text import read_bytes
+
+LARGEST_IMAGE: Final = 4 << 30
+"""Bytes of an SMV image that is read."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +27,10 @@ class SmvImage:
 
 def read_smv(path: Path) -> SmvImage:
     """Read an SMV image.  Raises InputFileError where header and data do not fit each other."""
-    header = read_smv_header(path)
+    content = read_bytes(path, "image", LARGEST_IMAGE)
+    header = parse_smv_header(path, content)
     try:
-        start, fast, slow = (int(header[key]) for key in ("HEADER_BYTES", "SIZE1", "SIZE2"))
+        start, fast, slow = (plain_int(header[key]) for key in ("HEADER_BYTES", "SIZE1", "SIZE2"))
     except (KeyError, ValueError) as error:
         raise InputFileError(
             f"{path}: the SMV header needs HEADER_BYTES, SIZE1 and SIZE2 ({error})"
@@ -33,7 +40,7 @@ def read_smv(path: Path) -> SmvImage:
     if fast < 1 or slow < 1 or start < 1:
         raise InputFileError(f"{path}: an SMV image of {fast} x {slow} pixels after byte {start}")
     order = ">" if header.get("BYTE_ORDER", "little_endian") == "big_endian" else "<"
-    data = path.read_bytes()[start:]
+    data = content[start:]
     if len(data) < 2 * fast * slow:
         raise InputFileError(
             f"{path}: {fast} x {slow} pixels need {2 * fast * slow} bytes, the file has {len(data)}"

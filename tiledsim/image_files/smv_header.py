@@ -7,7 +7,7 @@ from tiledsim.errors import InputFileError
 from tiledsim.io.text import read_bytes
 
 _SHORTEST = 512
-_LINE = re.compile(r"^\s*([A-Za-z][^=;\n]*?)\s*=\s*([^;\n]*)", re.MULTILINE)
+_LONGEST = 1 << 20
 
 
 def read_smv_header(path: Path, what: str = "image") -> dict[str, str]:
@@ -24,22 +24,26 @@ def parse_smv_header(path: Path, content: bytes) -> dict[str, str]:
 
     Raises InputFileError for what is no SMV header, or one shorter than it says it is.
     """
-    start = re.match(rb"\{\s*HEADER_BYTES\s*=\s*(\d+)\s*;", content)
+    start = re.match(rb"\{\s*HEADER_BYTES\s*=\s*(\d{1,9})\s*;", content)
     if start is None:
         raise InputFileError(
             f"{path}: not an SMV image; it must begin with {{ and HEADER_BYTES=512;"
         )
     length = int(start.group(1))
-    if length < _SHORTEST or length > len(content):
+    if length < _SHORTEST or length > min(len(content), _LONGEST):
         raise InputFileError(
-            f"{path}: HEADER_BYTES={length} in a file of {len(content)} bytes; the header has at "
-            f"least {_SHORTEST} and ends within the file"
+            f"{path}: HEADER_BYTES={length} in a file of {len(content)} bytes; the header has "
+            f"{_SHORTEST} to {_LONGEST:,} and ends within the file"
         )
     text = content[:length].decode("latin-1").partition("}")[0]
     header: dict[str, str] = {}
-    for keyword, value in _LINE.findall(text[1:]):
+    for line in text[1:].split("\n"):
+        keyword, equals, value = line.partition("=")
+        keyword = keyword.strip()
+        if not equals or not keyword[:1].isascii() or not keyword[:1].isalpha() or ";" in keyword:
+            continue
         header.pop(keyword, None)  # the last of several counts, and stands last
-        header[keyword] = value.strip()
+        header[keyword] = value.partition(";")[0].strip()
     return header
 
 

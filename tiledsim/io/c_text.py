@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-_NUMBER: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
-_WHOLE: Final = re.compile(r"\s*[-+]?\d+")
+_NUMBER: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)", re.ASCII)
+_WHOLE: Final = re.compile(r"\s*([-+]?\d+)", re.ASCII)
 
 
 def c_number(text: str) -> float:
@@ -28,6 +28,6 @@ def scan_numbers(text: str, wanted: str) -> list[tuple[float, ...]]:
             found = pattern.match(text, at)
             if found is None:
                 return rows
-            row.append(float(found.group()))
+            row.append(float(found.group(1)))
             at = found.end()
         rows.append(tuple(row))

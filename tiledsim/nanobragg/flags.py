@@ -14,6 +14,8 @@ from tiledsim.experiment.part import Pivot
 from tiledsim.experiment.validation import nearest
 
 LARGEST_SEED: Final = 2**31 - 2
+_LONGEST_WORD: Final = 2048
+"""Characters of a word of a command line; longer ones are neither numbers nor names of files."""
 """The largest state of nanoBragg's generator."""
 
 
@@ -297,6 +299,11 @@ def read_flags(
     Raises ExperimentError for a flag that does not exist, naming the nearest one, for a word that
     belongs to no flag, and for a flag without the values it takes.
     """
+    longest = max(argv, key=len, default="")
+    if len(longest) > _LONGEST_WORD:
+        raise ExperimentError(
+            f"{longest[:40]}…: a word of {len(longest):,} characters; at most {_LONGEST_WORD:,}"
+        )
     given: list[Given] = []
     at = 0
     while at < len(argv):

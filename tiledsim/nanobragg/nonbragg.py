@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.image_files.smv_header import smv_block
+from tiledsim.io.numbers import plain_float
 from tiledsim.io.text import read_text
 from tiledsim.nanobragg.files import OutputFiles, check_outputs
 from tiledsim.nanobragg.flags import read_flags
@@ -256,7 +257,7 @@ def _source_file(path: Path, default: list[float]) -> list[list[float]]:
     for number, line in enumerate(read_text(path, "source").splitlines(), start=1):
         words = line.partition("#")[0].replace(",", " ").split()[:5]
         try:
-            values = [float(word) for word in words]
+            values = [plain_float(word) for word in words]
         except ValueError:
             raise InputFileError(f"{path}, line {number}: not numbers: {line.strip()!r}") from None
         if values:

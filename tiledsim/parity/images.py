@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import InputFileError
+from tiledsim.io.text import file_size, read_bytes, read_start
 
 EDGES = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, math.inf)
 """Edges of the histogram of relative differences."""
@@ -56,41 +57,23 @@ class ImageComparison:
 
 
 def read_image(path: Path, shape: tuple[int, int] | None) -> NDArray[np.float64]:
-    """Read an image [slow, fast]: SMV, the first image of a Zarr store, or raw float32.
+    """Read an image [slow, fast]: SMV, or raw float32.
 
     Raises InputFileError for what cannot be read, or a raw file without its shape.
     """
-    if path.is_dir():
-        return _read_zarr(path)
-    try:
-        start = path.open("rb").read(1)
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot be read: {error.strerror}") from None
-    if start == b"{" and path.suffix == ".img":
+    if read_start(path, "image", 1) == b"{" and path.suffix == ".img":
         from tiledsim.image_files.smv import read_smv
 
         return read_smv(path).image.astype(np.float64)
     if shape is None:
         raise InputFileError(f"{path}: a raw image needs its shape; give --shape SLOW FAST")
-    size = path.stat().st_size
+    size = file_size(path, "image")
     if size != 4 * shape[0] * shape[1]:
         raise InputFileError(
             f"{path}: {size} bytes; {shape[0]} x {shape[1]} float32 pixels are "
             f"{4 * shape[0] * shape[1]}"
         )
-    return np.fromfile(path, dtype="<f4").reshape(shape).astype(np.float64)
-
-
-def _read_zarr(path: Path) -> NDArray[np.float64]:
-    import zarr
-
-    try:
-        image: Any = zarr.open_array(path, path="image", mode="r")
-    except Exception as error:
-        raise InputFileError(f"{path}: holds no image of tiledsim: {error}") from None
-    if image.ndim != 4:
-        raise InputFileError(f"{path}: its image has {image.ndim} dimensions, not 4")
-    return np.asarray(image[0, 0], dtype=np.float64)
+    return np.frombuffer(read_bytes(path, "image"), dtype="<f4").reshape(shape).astype(np.float64)
 
 
 def compare_images(

@@ -10,8 +10,14 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tiledsim.errors import InputFileError
+from tiledsim.io.numbers import plain_float
+from tiledsim.io.text import read_bytes
+
+LARGEST_LOG: Final = 256 << 20
+"""Bytes of a log that is read."""
 
 ORDER = (
     "pix0_vector_meters",
@@ -87,7 +93,7 @@ class TraceLog:
 def _numbers(key: str, text: str) -> tuple[float, ...] | None:
     words = text.strip().strip("[]").replace(",", " ").split()
     try:
-        numbers = tuple(float(word) for word in words)
+        numbers = tuple(plain_float(word) for word in words)
     except ValueError:
         return None
     wanted = 3 if key in _VECTORS else 1
@@ -131,10 +137,7 @@ def parse_log(text: str) -> TraceLog:
 
 def read_log(path: Path) -> TraceLog:
     """Read a log.  Raises InputFileError for a file that is missing or holds no trace."""
-    try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot be read: {error.strerror}") from None
+    text = read_bytes(path, "trace", LARGEST_LOG).decode("utf-8", errors="replace")
     log = parse_log(text)
     if not log.values and not log.unreadable:
         what = "is empty" if not text.strip() else "holds no line TRACE_C: or TRACE_PY:"

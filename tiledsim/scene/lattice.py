@@ -3,13 +3,15 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Crystal, Mosaic, Rotation
 from tiledsim.experiment.rotation import FRAME_STEPS
+from tiledsim.io.arrays import read_npy
+from tiledsim.io.numbers import plain_float
 from tiledsim.io.text import read_text
 from tiledsim.quirks import Quirk
 from tiledsim.scene import nanobragg_cell
@@ -17,6 +19,10 @@ from tiledsim.scene.random import ParkMiller, draw_rotation, uniform_rotations
 from tiledsim.scene.sweeps import Steps, complete
 from tiledsim.units import MM
 from tiledsim.vectors import Array, axis_rotation, xyz_rotation
+
+LARGEST_PHI_STEPS: Final = 1_000_000
+LARGEST_ORIENTATIONS: Final = 10_000_000
+"""φ steps times mosaic domains; each takes 72 bytes in every worker."""
 
 Cell = tuple[float, float, float, float, float, float]
 Triple = tuple[float, float, float]
@@ -106,7 +112,7 @@ def read_mosflm_matrix(path: Path) -> Array:
     """
     words = read_text(path, "MOSFLM matrix").split()[:9]
     try:
-        numbers = [float(word) for word in words]
+        numbers = [plain_float(word) for word in words]
     except ValueError as error:
         raise InputFileError(f"{path}: a MOSFLM matrix starts with nine numbers: {error}") from None
     if len(numbers) < 9:
@@ -203,6 +209,11 @@ def phi_steps(rotation: Rotation) -> Steps:
             f"rotation.range_deg (-osc) = 0 in steps of rotation.step_deg (-phistep) = "
             f"{rotation.step_deg:g} leaves no exposure; give a range above 0, or no step"
         )
+    if steps.points > LARGEST_PHI_STEPS:
+        raise ExperimentError(
+            f"rotation.steps (-phisteps) = {steps.points:,}, given or of range and step: at most "
+            f"{LARGEST_PHI_STEPS:,} are computed"
+        )
     return steps
 
 
@@ -233,13 +244,8 @@ def mosaic_rotations(mosaic: Mosaic, quirks: frozenset[Quirk]) -> Array:
 
 def read_rotations(path: Path) -> Array:
     """Read rotation matrices [D, 3, 3] from a .npy file; each must be one, to 1e-6."""
-    try:
-        matrices = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputFileError(
-            f"{path}: cannot be read as a .npy file of rotations: {error}"
-        ) from None
-    if not isinstance(matrices, np.ndarray) or matrices.ndim != 3 or matrices.shape[1:] != (3, 3):
+    matrices = read_npy(path, "rotations")
+    if matrices.ndim != 3 or matrices.shape[1:] != (3, 3):
         raise InputFileError(f"{path}: rotations must have the shape (domains, 3, 3)")
     if len(matrices) == 0 or matrices.dtype.kind not in "fiu":
         raise InputFileError(f"{path}: rotations must be at least one, and real numbers")
@@ -268,7 +274,14 @@ def orientation_rotations(
 
     With the quirk ``phi_carryover`` a step at φ = 0 keeps the rotation of the step before it, the
     first step that of the last one; only the first evaluation of an image starts unrotated.
+    Raises ExperimentError for more rotations than are computed.
     """
+    if len(phis) * len(domains) > LARGEST_ORIENTATIONS:
+        raise ExperimentError(
+            f"{len(phis):,} phi steps of {len(domains):,} mosaic domains each: at most "
+            f"{LARGEST_ORIENTATIONS:,} orientations are computed; give fewer rotation.steps "
+            "(-phisteps) or crystal.mosaic.domains (-mosaic_domains)"
+        )
     spins = np.stack([axis_rotation(spindle, float(phi)) for phi in phis])
     first = spins
     if "phi_carryover" in quirks and (phis == 0.0).any():

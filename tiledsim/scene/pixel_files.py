@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import InputFileError
+from tiledsim.io.arrays import read_npy
 
 
 def read_pixels(
@@ -30,11 +31,8 @@ def read_pixels(
 
 
 def _read_npy(path: Path, what: str) -> NDArray[np.generic]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputFileError(f"{path}: cannot be read as {what}: {error}") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+    values: NDArray[np.generic] = read_npy(path, what)
+    if values.dtype.kind not in "biuf":
         raise InputFileError(f"{path}: {what} holds numbers or booleans")
     return values
 

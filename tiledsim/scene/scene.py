@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from tiledsim.campaign.sase_model import SaseModel
 from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import InputFileError
+from tiledsim.io.arrays import map_npy
+from tiledsim.io.text import read_text
 from tiledsim.tile import Tile
 from tiledsim.units import AVOGADRO, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
@@ -30,6 +32,8 @@ multiplying the running sum after every addition."""
 
 WATER_F: float = 2.57
 """Forward structure factor per water molecule [electrons], the value of nanoBragg."""
+LARGEST_SCALARS: Final = 64 << 20
+"""Bytes of a scene's file of plain numbers."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -379,9 +383,9 @@ class Scene:
         """
         source = directory / hash
         try:
-            values = json.loads((source / "scene.json").read_text())
+            values = json.loads(read_text(source / "scene.json", "scene", LARGEST_SCALARS))
             for path in source.glob("*.npy"):
-                values[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
+                values[path.stem] = map_npy(path, "scene")
             for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi", "shot_names"):
                 values[name] = tuple(values[name])
             if values["noise"] is not None:
@@ -389,7 +393,9 @@ class Scene:
             if values["sase"] is not None:
                 values["sase"] = SaseModel(*values["sase"])
             scene = cls(**values)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except InputFileError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputFileError(f"{source}: the scene cannot be read: {error}") from None
         if scene.hash != hash:
             raise InputFileError(f"{source}: the scene was changed: its hash is now {scene.hash}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Beam
+from tiledsim.io.numbers import plain_float
 from tiledsim.io.text import read_text
 from tiledsim.quirks import Quirk
 from tiledsim.scene.sweeps import Steps, complete
@@ -175,7 +176,7 @@ def _numbers(path: Path, number: int, line: str) -> list[float]:
     words = _SEPARATORS.split(line.split("#")[0])
     words = [word for word in words if word]
     try:
-        values = [float(word) for word in words[:5]]
+        values = [plain_float(word) for word in words[:5]]
     except ValueError:
         raise InputFileError(f"{path}, line {number}: not numbers: {line.strip()!r}") from None
     if not all(np.isfinite(values)):

@@ -5,36 +5,40 @@ from pathlib import Path
 import numpy as np
 
 from tiledsim.errors import InputFileError
-from tiledsim.structure_factors.table import FTable, empty_box, triple
+from tiledsim.io.numbers import plain_int
+from tiledsim.io.text import file_size, read_bytes, read_start
+from tiledsim.structure_factors.table import LARGEST_INDEX, FTable, empty_box, triple
 
 
 def read_fdump(path: Path, default_F: float) -> FTable:
     """Read nanoBragg's ``Fdump.bin``: six limits as text, then float64 with one spare per axis."""
+    head, separator, _ = read_start(path, "F dump", 200).partition(b"\n\f")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot read the F dump: {error.strerror}") from None
-    head, separator, _ = data[:200].partition(b"\n\f")
-    try:
-        h0, h1, k0, k1, l0, l1 = (int(word) for word in head.split())
+        limits = [plain_int(word) for word in head.decode("ascii").split()]
+        h0, h1, k0, k1, l0, l1 = limits
     except ValueError:
         raise InputFileError(f"{path}: an F dump starts with six limits of h, k and l") from None
+    if max(map(abs, limits)) > LARGEST_INDEX:
+        raise InputFileError(
+            f"{path}: limits of h, k and l {limits} are not below a million; is it an F dump?"
+        )
     low, high = np.array([h0, k0, l0]), np.array([h1, k1, l1])
     spare = high - low + 2
     start = len(head) + len(separator)
-    if (
-        (high < low).any()
-        or not separator
-        or len(data) - start != 8 * int(spare.prod(dtype=object))
-    ):
+    found = file_size(path, "F dump") - start
+    needed = 8 * int(spare.prod(dtype=object))
+    if (high < low).any() or not separator or found != needed:
         raise InputFileError(
             f"{path}: limits {low.tolist()} to {high.tolist()} do not fit "
-            f"{len(data) - start} bytes of data; {8 * spare.prod(dtype=object)} are needed"
+            f"{found} bytes of data; {needed} are needed"
         )
-    values = np.frombuffer(data, dtype="<f8", offset=start).reshape(spare)[:-1, :-1, :-1]
+    padded = empty_box(path, low, high, default_F)
+    data = read_bytes(path, "F dump", start=start)
+    if len(data) != needed:
+        raise InputFileError(f"{path}: the F dump was changed while it was read")
+    values = np.frombuffer(data, dtype="<f8").reshape(spare)[:-1, :-1, :-1]
     if not np.isfinite(values).all():
         raise InputFileError(f"{path}: holds a structure factor that is not finite")
-    padded = empty_box(path, low, high, default_F)
     padded[1:-1, 1:-1, 1:-1] = values
     return FTable(padded, triple(low), default_F, values.size)
 

@@ -12,7 +12,7 @@ import numpy as np
 from tiledsim.errors import InputFileError
 from tiledsim.io.c_text import scan_numbers
 from tiledsim.io.text import read_text
-from tiledsim.structure_factors.table import FTable, Int, empty_box, triple
+from tiledsim.structure_factors.table import LARGEST_INDEX, FTable, Int, empty_box, triple
 from tiledsim.vectors import Array
 
 
@@ -22,7 +22,7 @@ def scan_hkl_table(path: Path, default_F: float) -> FTable:
     Raises InputFileError where nanoBragg gives up, or writes outside its memory.
     """
     low, high, rows = scan_hkl(path, read_text(path, "structure factor"))
-    padded = empty_box(path, low, high, default_F)
+    padded = empty_box(path, low, high, default_F, count=max(len(rows), 1))
     at = rows[:, :3].astype(np.int64) - low + 1
     padded[at[:, 0], at[:, 1], at[:, 2]] = rows[:, 3]
     present = np.zeros([n - 2 for n in padded.shape], dtype=np.bool_)
@@ -38,6 +38,11 @@ def scan_hkl(path: Path, text: str) -> tuple[Int, Int, Array]:
     counted = np.array(scan_numbers(text, "gggg")).reshape(-1, 4)
     if not len(counted):
         raise InputFileError(f"{path}: no reflections; each line holds h k l F")
+    if np.abs(counted[:, :3]).max() > LARGEST_INDEX:
+        raise InputFileError(
+            f"{path}: read as by nanoBragg, an index of {np.abs(counted[:, :3]).max():g} is not "
+            "below a million; is there a column too many?"
+        )
     low, high = (np.trunc(f(counted[:, :3], axis=0)).astype(np.int64) for f in (np.min, np.max))
     rows = np.array(scan_numbers(text, "dddg")).reshape(-1, 4)
     outside = ((rows[:, :3] < low) | (rows[:, :3] > high)).any(axis=1)

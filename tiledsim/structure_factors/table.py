@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import psutil
@@ -70,17 +71,29 @@ def triple(values: Int) -> tuple[int, int, int]:
     return h, k, l
 
 
-def empty_box(path: Path, low: Int, high: Int, default_F: float) -> Array:
+LARGEST_INDEX: Final = 1_000_000
+"""Of h, k and l, of either sign."""
+_LARGE: Final = 1 << 30
+_SPARSE: Final = 100_000
+"""From so many bytes on, a box with one reflection in so many places, or fewer, is a mistake."""
+
+
+def empty_box(
+    path: Path, low: Int, high: Int, default_F: float, *, count: int | None = None
+) -> Array:
     """Return a bordered box of ``default_F`` from ``low`` to ``high``, both inclusive.
 
-    Raises InputFileError for indices that span more than half of the free memory.
+    ``count`` is the number of reflections to come.  Raises InputFileError for indices that span
+    more than half of the free memory, and for a few that span more than 1 GiB.
     """
     extent = [int(n) + 3 for n in high - low]
     needed = 8 * extent[0] * extent[1] * extent[2]
     available = psutil.virtual_memory().available
-    if needed > available // 2:
+    stray = count is not None and needed > max(_LARGE, 8 * _SPARSE * count)
+    if stray or needed > available // 2:
         raise InputFileError(
-            f"{path}: indices span {low.tolist()} to {high.tolist()}: a table of "
+            f"{path}: {'the' if count is None else f'{count:,}'} indices span {low.tolist()} to "
+            f"{high.tolist()}: a table of "
             f"{needed / 2**30:.1f} GiB, half of the free memory is {available / 2**31:.1f} GiB; "
             "is an index mistyped?"
         )

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from tiledsim.errors import InputFileError
+from tiledsim.io.numbers import plain_float
 from tiledsim.io.text import read_text
-from tiledsim.structure_factors.table import FTable, empty_box, triple
+from tiledsim.structure_factors.table import LARGEST_INDEX, FTable, empty_box, triple
 from tiledsim.vectors import Array
 
 
@@ -19,9 +20,8 @@ def read_hkl(path: Path, default_F: float) -> FTable:
     rows = _parse_rows(path)
     if not len(rows):
         raise InputFileError(f"{path}: no reflections; each line holds h k l F")
-    not_whole = (rows[:, :3] != np.rint(rows[:, :3])).any(axis=1) | (np.abs(rows[:, :3]) > 1e6).any(
-        1
-    )
+    read = rows[:, :3]
+    not_whole = ((read != np.rint(read)) | (np.abs(read) > LARGEST_INDEX)).any(axis=1)
     if not_whole.any():
         h, k, l, _ = rows[int(not_whole.argmax())]
         raise InputFileError(
@@ -30,7 +30,7 @@ def read_hkl(path: Path, default_F: float) -> FTable:
         )
     indices = rows[:, :3].astype(np.int64)
     low, high = indices.min(axis=0), indices.max(axis=0)
-    padded = empty_box(path, low, high, default_F)
+    padded = empty_box(path, low, high, default_F, count=len(rows))
     at = indices - low + 1
     padded[at[:, 0], at[:, 1], at[:, 2]] = rows[:, 3]
     present = np.zeros([n - 2 for n in padded.shape], dtype=np.bool_)
@@ -59,7 +59,7 @@ def _parse_rows(path: Path) -> Array:
                 f"{line.strip()!r}"
             )
         try:
-            values = [float(word) for word in words[:4]]
+            values = [plain_float(word) for word in words[:4]]
         except ValueError:
             raise InputFileError(f"{path}, line {number}: not numbers: {line.strip()!r}") from None
         if not np.isfinite(values).all():

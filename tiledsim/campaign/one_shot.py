@@ -10,13 +10,30 @@ import numpy as np
 
 from tiledsim.campaign.columns import CELL, CELLS, TURN
 from tiledsim.campaign.spectra import sase_spectrum
+from tiledsim.scene import Scene
 from tiledsim.scene.lattice import cell_of, dual, standard_reciprocal
 from tiledsim.scene.random import quaternion_rotations
 from tiledsim.scene.real_crystal import weakening
 from tiledsim.scene.resolution import fine_oversampling
-from tiledsim.scene.scene import Scene
+from tiledsim.tile import Tile
 from tiledsim.units import ANGSTROM, MM, UM
 from tiledsim.vectors import Array, axis_rotation
+
+
+def alone(scene: Scene, tile: Tile) -> tuple[Scene, Tile]:
+    """Return the scene of the tile's shot alone, and the tile in it.
+
+    Parameters
+    ----------
+    scene
+        Of one shot and a table of what differs, or of shots that differ in their cells alone, which
+        are returned as they are.
+    tile
+        Of any shot.
+    """
+    if scene.shot_values is None:
+        return scene, tile
+    return scene_of_shot(scene, tile.shot), replace(tile, shot=0)
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.one_shot import alone
 from tiledsim.detector_model.model import reach
 from tiledsim.kernels.rendered import Pending, Rendered
 from tiledsim.pixel_statistics import columns_inside, reduce_rows
@@ -114,7 +115,7 @@ def count_tile(
     """
     from tiledsim.detector_model.counts import count_photons
 
-    model = scene.alone(tile)[0].noise
+    model = alone(scene, tile)[0].noise
     assert model is not None
     counted = count_photons(
         model, photons, tile, scene.shape, state=scene.pixel_state, spread=scene.spread

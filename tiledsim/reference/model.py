@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tiledsim.campaign.one_shot import alone
 from tiledsim.kernels.derived import sinc3_vanishes_below
 from tiledsim.kernels.polynomials import EXP_UNDERFLOW
 from tiledsim.reference.interpolation import gather_nearest, interpolate_tricubic
@@ -335,7 +336,7 @@ def render_pixels(scene: Scene, shot: int, panel: int, slow: ArrayLike, fast: Ar
 
 def render(scene: Scene, tile: Tile) -> Array:
     """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
-    scene, tile = scene.alone(tile)
+    scene, tile = alone(scene, tile)
     image = np.zeros((tile.rows, tile.cols))
     rendered = scene.rendered_mask(tile)
     rows, cols = np.nonzero(np.ones_like(image) if rendered is None else rendered)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tiledsim.campaign.one_shot import alone
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
@@ -166,7 +167,7 @@ def trace(
     """
     scene = experiment if isinstance(experiment, Scene) else build_scene(experiment)
     check_pixel(scene, shot, panel, slow, fast)
-    scene, tile = scene.alone(Tile(shot, panel, slow, slow + 1, fast, fast + 1))
+    scene, tile = alone(scene, Tile(shot, panel, slow, slow + 1, fast, fast + 1))
     found = evaluate(scene, tile.shot, panel, [slow], [fast])
     kernel = float(get_backend(backend, dtype).render(scene, tile)[0, 0])
     value = float(found.pixels[0])

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -277,16 +277,6 @@ class Scene:
         return int(np.count_nonzero(plane[slow_start:slow_stop, fast_start:fast_stop]))
 
     # -- one shot of many -------------------------------------------------------------------
-
-    def alone(self, tile: Tile) -> "tuple[Scene, Tile]":
-        """Return the scene of a tile's shot, and the tile in it; both as they are where shots
-        differ in their cells alone.
-        """
-        if self.shot_values is None:
-            return self, tile
-        from tiledsim.campaign.one_shot import scene_of_shot
-
-        return scene_of_shot(self, tile.shot), replace(tile, shot=0)
 
     # -- scale ----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import platform
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.one_shot import alone
 from tiledsim.kernels.cpu.culled import choice_of, render_listed
 from tiledsim.kernels.cpu.kernel import (
     FIRST,
@@ -108,7 +109,7 @@ class CpuBackend:
 
     def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
         """Render a tile, and say by how many photons a pixel may be too small at most."""
-        scene, tile = scene.alone(tile)
+        scene, tile = alone(scene, tile)
         if choice_of(scene).method == "events":
             p, rendered = self._parameters(scene, tile, interpolate=False)
             image = np.empty((tile.rows, tile.cols))

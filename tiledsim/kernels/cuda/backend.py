@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.one_shot import alone
 from tiledsim.errors import BackendError
 from tiledsim.kernels.cpu.raster_order import render_in_raster_order, uniform_interpolation
 from tiledsim.kernels.cuda.device import Buffer, CupyDevice, Device, DeviceError
@@ -196,7 +197,7 @@ class CudaBackend:
 
     def render(self, scene: Scene, tile: Tile) -> NDArray[np.float64]:
         """Render a tile [rows, cols] in photons; pixels that are not rendered are 0."""
-        return render_in_raster_order(*scene.alone(tile), self._render)
+        return render_in_raster_order(*alone(scene, tile), self._render)
 
     def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
         """Render a tile; every step is evaluated, so nothing is missing."""
@@ -206,7 +207,7 @@ class CudaBackend:
         """Start rendering a tile that is to be stored; the next one may be started before its
         result is fetched, and is rendered meanwhile.
         """
-        scene, tile = scene.alone(tile)
+        scene, tile = alone(scene, tile)
         interpolate = uniform_interpolation(scene, tile)
         if interpolate is None:
             return OnHost(self, scene, tile)

@@ -150,7 +150,7 @@ def test_logs_that_cannot_be_compared(tmp_path: Path) -> None:
     said = refusal("compare", "--c", empty, "--py", LOG, "--out", tmp_path / "out")
     assert "is empty" in said
     assert "is empty" in (tmp_path / "out" / "compare_failure.log").read_text()
-    assert "cannot be read" in refusal("compare", "--c", tmp_path / "none", "--py", LOG,
+    assert "does not exist" in refusal("compare", "--c", tmp_path / "none", "--py", LOG,
                                        "--out", tmp_path / "out")  # fmt: skip
     (tmp_path / "file").write_text("")
     assert "cannot be" in refusal("compare", "--c", LOG, "--py", LOG, "--out",

@@ -15,7 +15,7 @@ from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.cluster.choose import Place, choose_place
 from tiledsim.scheduler.cluster.local import wait_for_workers
-from tiledsim.scheduler.export.target import check_target, draw_first_shot
+from tiledsim.scheduler.export.target import check_target
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.options import RunOptions, Where
 from tiledsim.scheduler.presets import resolve
@@ -144,6 +144,8 @@ class _Run:
             check_target(target, overwrite=True)
         summary = self._render()
         if target is not None:
+            from tiledsim.scheduler.export.picture import draw_first_shot
+
             draw_first_shot(self._files, target)
         return summary
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tiledsim.errors import ExperimentError
+from tiledsim.errors import ExperimentError, RunError, StoreError
 from tiledsim.image_files.colours import MAPS, choose_contrast
 from tiledsim.image_files.contours import contour, ring_resolutions
 from tiledsim.image_files.picture import Drawing, Ring, Spot
@@ -225,3 +225,11 @@ def _finest(scene: Scene, places: list[Placement]) -> float:
         for each in places
     ]  # fmt: skip
     return float(min(corners))
+
+
+def draw_first_shot(files: Files, target: Path) -> None:
+    """Draw the first shot of a finished run.  Raises RunError; the run is done all the same."""
+    try:
+        put(target, picture_png(files))
+    except StoreError as error:
+        raise RunError(f"{error}; the run is done, only its picture is not") from None

@@ -3,8 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from tiledsim.errors import BackendError, RunError, StoreError
-from tiledsim.scheduler.store.files import Files
+from tiledsim.errors import BackendError, StoreError
 
 
 def check_target(output: Path, *, overwrite: bool) -> None:
@@ -30,13 +29,3 @@ def put(target: Path, data: bytes) -> None:
     except OSError as error:
         made.unlink(missing_ok=True)
         raise StoreError(f"{target}: cannot be written: {error.strerror}") from None
-
-
-def draw_first_shot(files: Files, target: Path) -> None:
-    """Draw the first shot of a finished run.  Raises RunError; the run is done all the same."""
-    from tiledsim.scheduler.export.picture import picture_png
-
-    try:
-        put(target, picture_png(files))
-    except StoreError as error:
-        raise RunError(f"{error}; the run is done, only its picture is not") from None

@@ -49,7 +49,7 @@ def _compiled(function: F, fastmath: set[str] | bool) -> F:
         _CONFIG.CACHE_DIR = kept
 
 
-COMPILED = ("detector_model", "image_files", "kernels", "nanobragg", "scheduler/export")
+COMPILED = ("campaign", "detector_model", "image_files", "kernels", "nanobragg", "scheduler/export")
 """The rooms with functions that Numba compiles."""
 
 

@@ -34,9 +34,17 @@ def simulate(
         Numbers of the shots, in any order; all by default.  Each has the bytes that it has in a
         run of the whole.
 
+    Raises
+    ------
+    ExperimentError
+        For an experiment that cannot be simulated, or a shot that it does not have.
+    BackendError
+        For a kernel that is not available.
+
+    Notes
+    -----
     Nothing is written and no worker is started; for detectors that do not fit into memory see
-    :func:`tiledsim.scheduler.run`.  Raises ExperimentError for an experiment that cannot be
-    simulated or a shot that it does not have, and BackendError for a kernel that is not available.
+    :func:`tiledsim.scheduler.run`.
     """
     scene = experiment if isinstance(experiment, Scene) else build_scene(experiment)
     renderer = get_backend(backend, dtype)

@@ -120,7 +120,10 @@ class Experiment(Part):
         count
             Number of shots, the first rows; all rows by default.
 
-        Raises ExperimentError for a table that cannot be used.
+        Raises
+        ------
+        ExperimentError
+            For a table that cannot be used.
         """
         from tiledsim.campaign.rows import rows_of
 

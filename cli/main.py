@@ -50,7 +50,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
     run, noise, watch, nanobragg, nanobragg_kin, plan, spots, summary, verify, describe, convert,
@@ -87,7 +86,8 @@ def tiledsim(
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
     with plain_streams():
-        _main([_at_home(word) for word in sys.argv[1:]])
+        # Not an option of the parser, which would read -hkl and -phi as clusters with an h.
+        _main(["--help" if word == "-h" else _at_home(word) for word in sys.argv[1:]])
 
 
 def _at_home(word: str) -> str:

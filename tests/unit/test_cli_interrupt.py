@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.distributed.conftest import make_experiment
 from tests.unit.command import refusal
 
 LONG = [
@@ -69,7 +70,8 @@ def test_a_second_interrupt_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("minutes", ["nan", "inf"])
 def test_time_limits_that_are_none(minutes: str, tmp_path: Path) -> None:
-    (tmp_path / "e.toml").write_text("")
+    experiment = make_experiment(size_px=(9, 9))
+    (tmp_path / "e.toml").write_text(experiment.to_toml())
     assert "--time-limit" in refusal(
         "run", tmp_path / "e.toml", "-o", tmp_path / "a.zarr", "--time-limit", minutes
     )

@@ -38,6 +38,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
                                         "slow_axis": [0, -1, 0]}]}},
     "pix0": {"detector": {"convention": "custom", "pix0_mm": [100, 0.3, 0.3]}},
     "shots": {"shots": {"count": 2, "orientation": "random"}},
+    "series": {"rotation": {"step_deg": 1.0, "frames": 3}},
 }  # fmt: skip
 
 
@@ -159,6 +160,8 @@ def test_a_value_is_used_or_refused_or_told_of(
         tried = [SETTINGS["panels"]["detector"]["panels"]]
     if key == "background.layers":
         tried = [[{"material": "water", "thickness_mm": 1.0}]]
+    if key == "detector.masked_px":
+        tried = [[[0, 2, 0, 2]]]
     if "panels." in key or "layers." in key:
         pytest.skip("a panel, or a layer, is tried as a whole")
     silent = []
@@ -198,8 +201,13 @@ RESOLVED: Final = {
 }
 """What a setting comes to where nothing is given: to write it down changes nothing."""
 
-ABOUT_FILES: Final = ("structure_factors.", "crystal.space_group", "noise.")
-"""They are about files of reflections, of atoms and of detectors, which other tests read."""
+ABOUT_FILES: Final = (
+    "structure_factors.", "crystal.space_group", "noise.", "detector.geometry", "detector.model",
+    "shots.columns.", "shots.table", "shots.labels", "shots.sase.", "shots.spectra_file",
+    "shots.rows_sha256",
+)  # fmt: skip
+"""They are about files of reflections, of atoms and of detectors, and about tables of shots, which
+other tests read."""
 
 NEEDS_MORE: Final = {
     "beam.profile", "crystal.size_um", "crystal.volume_um3",
@@ -208,7 +216,8 @@ NEEDS_MORE: Final = {
     "crystal.mosflm_matrix_file", "structure_factors.fdump_file", "shots.misset_deg",
     "crystal.mosaic.matrices_file", "detector.normal", "detector.fast_axis", "detector.slow_axis",
     "beam.direction", "sampling.oversample_thick", "sampling.oversample_polar",
-    "sampling.oversample_omega",
+    "sampling.oversample_omega", "crystal.vectors_A", "shots.vectors_A", "shots.axis",
+    "shots.range_deg", "shots.spread_deg",
 }  # fmt: skip
 """Fields that exclude others of every setting, or need a second one: refused or told of there."""
 

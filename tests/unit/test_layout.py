@@ -12,6 +12,7 @@ from tiledsim.scheduler.store.layout import GPU_TILE_PIXELS, choose_layout, usua
 class Cut:
     shape: tuple[int, int, int, int]
     steps_per_pixel: int
+    stored_dtype: str = "float32"
 
 
 CUTS = st.builds(

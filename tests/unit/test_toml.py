@@ -140,7 +140,8 @@ def test_file_names_are_relative_to_the_experiment(tmp_path: Path) -> None:
         (
             "[beam]",
             "[shots]\nzzz = 1\n[beam]",
-            "shots.zzz: no such key; known here: count, orientation, seed, misset_deg",
+            "shots.zzz: no such key; known here: count, orientation, seed, misset_deg, vectors_A, "
+            "axis, range_deg, spread_deg, columns, table, labels, sase, spectra_file, rows_sha256",
         ),
         ("= 1.0", "= 0", "beam.wavelength_A = 0: must be a number above 0"),
         ("= 1.0", "= nan", "beam.wavelength_A = nan: must be a finite number above 0"),

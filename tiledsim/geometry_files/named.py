@@ -48,7 +48,7 @@ def named_detector(given: dict[str, Any]) -> dict[str, Any]:
     The thickness of the sensor is taken where ``sensor.depth_um`` asks for absorption.
     """
     name = given.pop("model")
-    if name not in NAMED:
+    if not isinstance(name, str) or name not in NAMED:
         advice = did_you_mean(str(name), NAMED) or f"; known are {', '.join(NAMED)}"
         raise ExperimentError(f"detector.model = {str(name)[:40]!r}: no such detector{advice}")
     model = NAMED[name]

@@ -90,13 +90,17 @@ def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(
 
     monkeypatch.setattr(worker, "image_of", gone)
     monkeypatch.setattr(
-        worker, "scene_of", lambda *_: SimpleNamespace(roi=(0, 8, 0, 8), noise=None)
+        worker,
+        "scene_of",
+        lambda *_: SimpleNamespace(
+            shape=(1, 1, 9, 9), roi=(0, 8, 0, 8), noise=None, amorphous_table=None
+        ),
     )
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
     job = Job("/x", "run", "0" * 64, layout, "cuda", "float64", False)
     (failure,) = worker.render_tiles(job, [(0, 1)], lambda backend, dtype: Renderer())  # type: ignore[arg-type,return-value]
     assert isinstance(failure, TileFailure)
-    assert waited == [layout.tile_at(0)]
+    assert waited == [layout.tile_at(0)], failure
 
 
 def test_what_failed_is_one_line_and_the_rest_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,8 @@ def table_bytes(scene: Scene, special: Specialisation) -> int:
     if special.elements:
         factors *= 2 * (1 + special.elements)
         factors += 2 * item * special.elements * scene.sources
+    else:
+        factors += 1  # the least that a table takes
     return 8 * (11 * count + 1 + 2 * scene.sources) + factors + 72 * scene.orientations
 
 

@@ -65,13 +65,13 @@ class _Renderer:
     def start(self, scene: Any, tile: Any) -> OnHost:
         return OnHost(self, scene, tile)
 
-    def render(self, scene: Any, tile: Any) -> Any:
+    def render_bounded(self, scene: Any, tile: Any) -> Any:
         _Files.tile = self._numbers[tile]
         (_folder() / "started").touch()
         time.sleep(TILE_SECONDS)
         if _ordered("raise", _Files.tile) or _ordered("raise_always", _Files.tile):
             raise ArithmeticError("told to fail")
-        pixels = self._real.render(scene, tile)
+        pixels = self._real.render_bounded(scene, tile)
         if _ordered("die_before_write", _Files.tile):
             _die()
         return pixels

@@ -138,7 +138,7 @@ def test_the_client_is_ended_and_the_run_resumed(
     client.send_signal(kind)
     _, said = client.communicate(timeout=60)
     if kind == signal.SIGINT:
-        assert "--resume continues" in said
+        assert "`resume` continues" in said
     (faults / "wait").unlink()
     before = recorded(store)
     assert 0 < before < 30

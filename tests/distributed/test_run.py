@@ -107,17 +107,22 @@ def test_shots_and_panels(tmp_path: Path) -> None:
 
 
 def test_nothing_listens_on_other_addresses() -> None:
+    before = listening()  # of other tests of this process
     for workers, expected in ((1, set()), (2, {"127.0.0.1"})):
         with local_client(workers, 1) as client:
             assert not client.dashboard_link
-            me = psutil.Process()
-            listening = {
-                connection.laddr.ip
-                for process in (me, *me.children(recursive=True))
-                for connection in process.net_connections()
-                if connection.status == psutil.CONN_LISTEN
-            }
-            assert listening == expected
+            assert {address for address, _ in listening() - before} == expected
+
+
+def listening() -> set[tuple[str, int]]:
+    """Addresses and ports at which this process and its children listen."""
+    me = psutil.Process()
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in (me, *me.children(recursive=True))
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
 
 
 def test_the_callers_client_is_used_and_left_open(tmp_path: Path, same_as_undisturbed: Check,

@@ -163,7 +163,7 @@ def test_gpus_of_a_job(tmp_path: Path) -> None:
         assert option in lines[-1]
     assert (config.worker_processes, config.worker_threads) == (4, 1)
     one = script_of(ClusterConfig(cores=4, memory="8GB", gpus_per_job=1, interface="lo"), tmp_path)
-    assert "--preload" not in one[-1]
+    assert "one_gpu" not in one[-1]
 
 
 def test_dasks_own_configuration(tmp_path: Path) -> None:

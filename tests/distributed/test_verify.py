@@ -12,7 +12,7 @@ import zarr
 
 from tests.distributed.conftest import TESTS, make_experiment
 from tests.distributed.test_faults import cut_short
-from tiledsim.errors import StoreError
+from tiledsim.errors import OptionError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.results.verify import verify
@@ -114,7 +114,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 def test_repair_needs_resume(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="repair needs resume"):
+    with pytest.raises(OptionError, match="`repair` needs `resume`"):
         run(make_experiment(size_px=(9, 9)), tmp_path / "image.zarr", repair=True)
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 
 
 def tiledsim(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

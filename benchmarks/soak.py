@@ -301,7 +301,7 @@ def session(run: Run, address: str | None, scheduler: Any, nodes: list[psutil.Pr
     if run.sessions == 1 and "full disk" in run.faults:
         filled = "No space left" in last[0]
         run.met["full disk"] = int(filled)
-        if filled and not (status == 1 and "--resume" in last[0]):
+        if filled and not (status == 1 and "`resume`" in last[0]):
             run.wrong = f"full disk: status {status}: {last[0]}"
     if status == 0 and run.sessions == 1:
         run.met["interrupt the client"] = 0  # it came after the last tile

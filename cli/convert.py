@@ -20,7 +20,7 @@ from tiledsim.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tiledsim.nanobragg.command import NanobraggCommand
+    from tiledsim.nanobragg.command.command import NanobraggCommand
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +63,7 @@ def convert(
       tiledsim convert experiment.toml --to xds --output XDS.INP
       tiledsim convert -mat A.mat -hkl P1.hkl -lambda 1.2 --mode spec --output experiment.toml
     """
-    from tiledsim.nanobragg.command import parse_nanobragg
+    from tiledsim.nanobragg.command.command import parse_nanobragg
 
     refuse_unknown_options(context, flags)
     if to is not None or _is_file(flags):

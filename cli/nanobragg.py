@@ -24,8 +24,8 @@ from tiledsim.cli.running import QuietOption, RunStoppedError, announce, execute
 
 if TYPE_CHECKING:
     from tiledsim.nanobragg.camera import Camera
-    from tiledsim.nanobragg.command import NanobraggCommand
-    from tiledsim.nanobragg.outputs import Outputs
+    from tiledsim.nanobragg.command.command import NanobraggCommand
+    from tiledsim.nanobragg.images.outputs import Outputs
     from tiledsim.scene import Scene
 
 
@@ -68,15 +68,15 @@ def nanobragg(
     """
     from tiledsim.errors import ExperimentError
     from tiledsim.nanobragg.camera import camera_of
-    from tiledsim.nanobragg.command import parse_nanobragg
-    from tiledsim.nanobragg.outputs import outputs_of
+    from tiledsim.nanobragg.command.command import parse_nanobragg
+    from tiledsim.nanobragg.images.outputs import outputs_of
     from tiledsim.scene.build import build_scene
     from tiledsim.scheduler.presets import resolve
 
     refuse_unknown_options(context, flags)
     taken = read_mode(mode, "c-parity")
     if explain:
-        from tiledsim.nanobragg.explain import explain_command
+        from tiledsim.nanobragg.command.explain import explain_command
 
         print("\n".join(explain_command(flags, taken, quirks=read_quirks(quirks, taken))))
         return
@@ -107,7 +107,7 @@ def nanobragg(
         if command.printout and not quiet:
             _print_pixels(command, scene, camera)
         if scratch is not None:
-            from tiledsim.nanobragg.outputs import write_outputs
+            from tiledsim.nanobragg.images.outputs import write_outputs
             from tiledsim.scheduler.export.export import export
 
             export(store, scratch / "float.bin", to="raw", dtype="float32")
@@ -146,7 +146,7 @@ def _print_report(
 
 
 def _print_pixels(command: "NanobraggCommand", scene: "Scene", camera: "Camera") -> None:
-    from tiledsim.nanobragg.printout import printout
+    from tiledsim.nanobragg.images.printout import printout
 
     for line in printout(scene, camera.wavelength, command.printout_pixel):
         print(line)
@@ -156,7 +156,7 @@ def _print_pixels(command: "NanobraggCommand", scene: "Scene", camera: "Camera")
 def _scratch(outputs: "Outputs", *, store_kept: bool) -> Iterator[Path]:
     """Give a folder on the disk where the float image will be, which does not outlive the run."""
     from tiledsim.errors import RunError, StoreError
-    from tiledsim.nanobragg.files import is_device
+    from tiledsim.nanobragg.images.files import is_device
 
     kept = "nothing is kept of a run without --zarr"
     beside = [file.resolve().parent for file in outputs.files if not is_device(file.resolve())]
@@ -180,8 +180,8 @@ def _scratch(outputs: "Outputs", *, store_kept: bool) -> Iterator[Path]:
 
 
 def _write_dump(command: "NanobraggCommand") -> None:
-    from tiledsim.structure_factors.fdump import write_fdump
     from tiledsim.structure_factors.load import load_structure_factors
+    from tiledsim.structure_factors.tables.fdump import write_fdump
 
     assert command.dump_file is not None
     write_fdump(

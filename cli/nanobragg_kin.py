@@ -40,7 +40,7 @@ def nonbragg(
     Example:
       tiledsim nonbragg -stol water.stol -thickness 1 -flux 1e12 -distance 100 -detpixels 512
     """
-    from tiledsim.nanobragg.nonbragg import parse_nonbragg, run_nonbragg
+    from tiledsim.nanobragg.nonbragg.program import parse_nonbragg, run_nonbragg
     from tiledsim.nanobragg.program_quirks import NONBRAGG_QUIRKS
 
     refuse_unknown_options(context, flags)
@@ -63,7 +63,7 @@ def noisify(
     Example:
       tiledsim noisify -floatfile img.bin -detpixels 512 -scale 0.01 -readout 3 -seed 1
     """
-    from tiledsim.nanobragg.noisify import parse_noisify, run_noisify
+    from tiledsim.nanobragg.noisify.program import parse_noisify, run_noisify
     from tiledsim.nanobragg.program_quirks import NOISIFY_QUIRKS
 
     refuse_unknown_options(context, flags)

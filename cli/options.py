@@ -111,7 +111,7 @@ def refuse_image_name(output: str) -> None:
 
 def flags_hint(arguments: list[str]) -> str:
     """Say that nanoBragg's flags stand after ``--``, where a command got them without it."""
-    from tiledsim.nanobragg.flags import find_flag
+    from tiledsim.nanobragg.command.flags import find_flag
 
     takes = ("describe", "plan", "trace", "parity")
     if not arguments or arguments[0] not in takes or "--" in arguments:
@@ -151,7 +151,7 @@ def read_experiment(
         if quirks is not None:
             modes["quirks"] = read_quirks(quirks, read_mode(mode, experiment.mode))
         return experiment.replace(**modes) if modes else experiment
-    from tiledsim.nanobragg.command import parse_nanobragg
+    from tiledsim.nanobragg.command.command import parse_nanobragg
 
     taken = read_mode(mode, "c-parity")
     command = parse_nanobragg(words, taken, quirks=read_quirks(quirks, taken))

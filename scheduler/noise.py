@@ -9,7 +9,7 @@ import numpy as np
 
 from tiledsim.errors import ExperimentError, StoreError
 from tiledsim.experiment import Experiment, Noise
-from tiledsim.scene.noise import build_noise
+from tiledsim.scene.detector.noise import build_noise
 from tiledsim.scheduler.launch import run
 from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.results.summary import Summary

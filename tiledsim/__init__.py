@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tiledsim.experiment import Experiment as Experiment
     from tiledsim.experiment import load as load
     from tiledsim.in_memory import simulate as simulate
-    from tiledsim.nanobragg.command import experiment_from_nanobragg as experiment_from_nanobragg
+    from tiledsim.nanobragg.command.command import (
+        experiment_from_nanobragg as experiment_from_nanobragg,
+    )
     from tiledsim.reach.predict import spots as spots
     from tiledsim.reference.trace import PixelTrace as PixelTrace
     from tiledsim.reference.trace import trace as trace
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Experiment": "tiledsim.experiment",
     "load": "tiledsim.experiment",
-    "experiment_from_nanobragg": "tiledsim.nanobragg.command",
+    "experiment_from_nanobragg": "tiledsim.nanobragg.command.command",
     "Scene": "tiledsim.scene",
     "build_scene": "tiledsim.scene.build",
     "simulate": "tiledsim.in_memory",

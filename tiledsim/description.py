@@ -12,9 +12,9 @@ from tiledsim.experiment import Experiment
 from tiledsim.fact import Description, Fact
 from tiledsim.reflection_facts import factor_notes, reflection_facts
 from tiledsim.scene import Scene
-from tiledsim.scene.geometry import Geometry, geometry_of
-from tiledsim.scene.lattice import Lattice, build_lattice, cell_of
-from tiledsim.scene.real_crystal import lit_volume_um3
+from tiledsim.scene.crystal.lattice import Lattice, build_lattice, cell_of
+from tiledsim.scene.crystal.real_crystal import lit_volume_um3
+from tiledsim.scene.detector.geometry import Geometry, geometry_of
 from tiledsim.scene.resolution import corner_resolution_A, edge_resolution_A
 from tiledsim.scene.single import recommended_oversampling, with_cell
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM

@@ -9,8 +9,8 @@ from tiledsim.experiment import Experiment
 from tiledsim.fact import Fact
 from tiledsim.reach.strongest import find_excited
 from tiledsim.scene import Scene
-from tiledsim.scene.geometry import Geometry, geometry_of
-from tiledsim.scene.lattice import Lattice, build_lattice
+from tiledsim.scene.crystal.lattice import Lattice, build_lattice
+from tiledsim.scene.detector.geometry import Geometry, geometry_of
 from tiledsim.scene.resolution import detector_dmin_A
 from tiledsim.scene.single import experiment_factors, with_cell
 from tiledsim.structure_factors.symmetry import absent, box_indices, find_space_group

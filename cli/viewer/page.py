@@ -6,7 +6,7 @@ import numpy as np
 
 from tiledsim.cli.viewer.session import Shown, Sight
 from tiledsim.errors import TiledsimError
-from tiledsim.image_files.colours import MAPS, SCALES, choose_contrast
+from tiledsim.image_files.pictures.colours import MAPS, SCALES, choose_contrast
 
 LIVE_MS = 2000
 """Between looks at a store that is still being written."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import StoreError
-from tiledsim.image_files.contours import contour, ring_resolutions
+from tiledsim.image_files.pictures.contours import contour, ring_resolutions
 from tiledsim.reach.brightest import PredictedSpots, predict_spots
 from tiledsim.reference.pixel_facts import one_ray, pixel_facts
 from tiledsim.reference.trace import trace

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from tiledsim.errors import ExperimentError
-from tiledsim.image_files.cbf import write_cbf
+from tiledsim.image_files.cbf.image import write_cbf
 from tiledsim.image_files.instrument import Instrument
-from tiledsim.image_files.nxmx_data import EDGE, DataFile, Plane
-from tiledsim.image_files.nxmx_master import Limits, MaskRows, write_master
+from tiledsim.image_files.nxmx.data import EDGE, DataFile, Plane
+from tiledsim.image_files.nxmx.master import Limits, MaskRows, write_master
 from tiledsim.image_files.plain_arrays import write_npy, write_raw
 from tiledsim.image_files.series import numbered
-from tiledsim.image_files.smv_writer import write_smv
+from tiledsim.image_files.smv.writer import write_smv
 from tiledsim.image_files.tiff import EDGE as TIFF_EDGE
 from tiledsim.image_files.tiff import write_tiff
 from tiledsim.scheduler.export.formats import Format, as_byte_offset, as_bytes, as_rows

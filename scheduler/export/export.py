@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import ExperimentError, RunError, StoreError
 from tiledsim.experiment import Experiment, Noise
-from tiledsim.image_files.nxmx_master import MaskRows
-from tiledsim.scene.noise import build_noise
+from tiledsim.image_files.nxmx.master import MaskRows
+from tiledsim.scene.detector.noise import build_noise
 from tiledsim.scheduler.cluster.choose import Place, choose_place
 from tiledsim.scheduler.cluster.local import wait_for_workers
 from tiledsim.scheduler.export.assemble import Assembly, OutputFile

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import ExperimentError
-from tiledsim.image_files import byte_offset
+from tiledsim.image_files.cbf import byte_offset
+from tiledsim.image_files.cbf.minicbf_header import fits_minicbf
 from tiledsim.image_files.instrument import Instrument
-from tiledsim.image_files.minicbf_header import fits_minicbf
 
 Name = Literal["nxmx", "cbf", "smv", "tiff", "npy", "raw"]
 

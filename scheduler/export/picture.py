@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tiledsim.errors import ExperimentError, RunError, StoreError
-from tiledsim.image_files.colours import MAPS, choose_contrast
-from tiledsim.image_files.contours import contour, ring_resolutions
-from tiledsim.image_files.picture import Drawing, Ring, Spot
+from tiledsim.image_files.pictures.colours import MAPS, choose_contrast
+from tiledsim.image_files.pictures.contours import contour, ring_resolutions
+from tiledsim.image_files.pictures.picture import Drawing, Ring, Spot
 from tiledsim.reach.brightest import predict_spots
 from tiledsim.reach.panels import meet_panels
 from tiledsim.reference.pixel_facts import one_ray, pixel_facts

@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.image_files.dials_models import first_image, write_expt
+from tiledsim.image_files.dials.models import first_image, write_expt
+from tiledsim.image_files.dials.reflections import Reflections, write_refl
 from tiledsim.image_files.instrument import BEAM, FlatPanel, Instrument
-from tiledsim.image_files.reflections import Reflections, write_refl
 from tiledsim.reach.bragg_law import Crossings, meet_panel, rotation_crossings, still_crossings
 from tiledsim.scene import Scene
-from tiledsim.scene.lattice import dual
+from tiledsim.scene.crystal.lattice import dual
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array, unit
 

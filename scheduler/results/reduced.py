@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.image_files.reduction import as_measured, new_cells, reduce_into
+from tiledsim.image_files.pictures.reduction import as_measured, new_cells, reduce_into
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store import pyramid
 from tiledsim.scheduler.store.files import Files, through_zarr

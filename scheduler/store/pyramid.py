@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.image_files.reduction import as_measured, new_cells, reduce_into
+from tiledsim.image_files.pictures.reduction import as_measured, new_cells, reduce_into
 from tiledsim.scheduler.store.documents import write_document
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.layout import Layout

@@ -19,13 +19,13 @@ import pytest
 
 from tests.parity.golden import SHARED
 from tests.unit.command import tiledsim
-from tiledsim.detector_model.serial_counts import noiseless_counts
+from tiledsim.detector_model.serial.counts import noiseless_counts
 from tiledsim.nanobragg.camera import camera_of
-from tiledsim.nanobragg.command import parse_nanobragg
-from tiledsim.nanobragg.noisify import parse_noisify, run_noisify
-from tiledsim.nanobragg.nonbragg import parse_nonbragg, run_nonbragg
+from tiledsim.nanobragg.command.command import parse_nanobragg
+from tiledsim.nanobragg.images.smv_text import nanobragg_header
+from tiledsim.nanobragg.noisify.program import parse_noisify, run_noisify
+from tiledsim.nanobragg.nonbragg.program import parse_nonbragg, run_nonbragg
 from tiledsim.nanobragg.report import report
-from tiledsim.nanobragg.smv_text import nanobragg_header
 from tiledsim.scene.build import build_scene
 
 FOLDERS = (SHARED / "golden", SHARED / "golden-2")

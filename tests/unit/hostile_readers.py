@@ -12,17 +12,17 @@ import numpy as np
 
 from tiledsim.errors import TiledsimError
 from tiledsim.experiment import Beam, load
-from tiledsim.image_files.smv import read_smv
-from tiledsim.nanobragg.command import parse_nanobragg
+from tiledsim.image_files.smv.image import read_smv
+from tiledsim.nanobragg.command.command import parse_nanobragg
 from tiledsim.parity.read_log import read_log
-from tiledsim.scene.lattice import read_mosflm_matrix, read_rotations
-from tiledsim.scene.pixel_files import read_pixels
+from tiledsim.scene.crystal.lattice import read_mosflm_matrix, read_rotations
+from tiledsim.scene.detector.pixel_files import read_pixels
 from tiledsim.scene.sources import source_table
 from tiledsim.scheduler.journal.journal_file import Part
 from tiledsim.scheduler.results.summary import Summary
-from tiledsim.structure_factors.fdump import read_fdump
-from tiledsim.structure_factors.nanobragg_hkl import scan_hkl_table
-from tiledsim.structure_factors.text import read_hkl
+from tiledsim.structure_factors.tables.fdump import read_fdump
+from tiledsim.structure_factors.tables.nanobragg_hkl import scan_hkl_table
+from tiledsim.structure_factors.tables.text import read_hkl
 
 _TOML = b"""version = 1
 [beam]

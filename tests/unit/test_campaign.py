@@ -14,7 +14,7 @@ from tiledsim.campaign.orientations import matrix_turns
 from tiledsim.campaign.spectra import sase_model, sase_spectrum
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Sase
-from tiledsim.scene.random import quaternion_rotations, uniform_rotations
+from tiledsim.scene.crystal.random import quaternion_rotations, uniform_rotations
 
 MOSAIC = {"spread_deg": 0.5, "domains": 3}
 

@@ -18,8 +18,9 @@ from tiledsim import scheduler
 from tiledsim.cli.main import app
 from tiledsim.errors import ExperimentError, RunError, StoreError
 from tiledsim.experiment import Experiment
-from tiledsim.image_files import bitshuffle, byte_offset
+from tiledsim.image_files.cbf import byte_offset
 from tiledsim.image_files.instrument import as_series, imgcif_rotation
+from tiledsim.image_files.nxmx import bitshuffle
 from tiledsim.scheduler.export import assemble, bands
 from tiledsim.scheduler.export import export as module
 from tiledsim.scheduler.export.conversion import Conversion
@@ -279,7 +280,7 @@ def test_masked_pixels_are_marked(tmp_path: Path) -> None:
 def test_frames_too_large_for_a_chunk_are_cut(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tiledsim.image_files import nxmx_data
+    from tiledsim.image_files.nxmx import data as nxmx_data
 
     monkeypatch.setattr(nxmx_data, "CHUNK_LIMIT_BYTES", 1000)
     monkeypatch.setattr(nxmx_data, "EDGE", 128)
@@ -294,7 +295,7 @@ def test_frames_too_large_for_a_chunk_are_cut(
 def test_large_frames_wait_on_the_disk(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tiledsim.image_files import nxmx_data
+    from tiledsim.image_files.nxmx import data as nxmx_data
 
     monkeypatch.setattr(nxmx_data, "MEMORY_BYTES", 1000)
     monkeypatch.setattr(bands, "BAND_BYTES", 1)

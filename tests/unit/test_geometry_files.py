@@ -20,7 +20,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.geometry_files.described import FileGeometry, FilePanel
 from tiledsim.geometry_files.read import read_geometry_file
 from tiledsim.geometry_files.write import Target, geometry_text, turned
-from tiledsim.image_files.imgcif_header import imgcif_header
+from tiledsim.image_files.cbf.imgcif_header import imgcif_header
 from tiledsim.image_files.instrument import FlatPanel, Instrument, imgcif_rotation
 from tiledsim.scene.build import build_scene
 from tiledsim.vectors import axis_rotation

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.unit.hostile_readers import TARGETS, encrypted_part, splice
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Rotation
-from tiledsim.image_files.smv_header import parse_smv_header
+from tiledsim.image_files.smv.header import parse_smv_header
 from tiledsim.io.arrays import map_npy, read_npy
 from tiledsim.io.numbers import plain_float, plain_int
-from tiledsim.scene.lattice import phi_steps
+from tiledsim.scene.crystal.lattice import phi_steps
 from tiledsim.scheduler.journal.journal_file import Part
-from tiledsim.structure_factors.text import read_hkl
+from tiledsim.structure_factors.tables.text import read_hkl
 
 FILES = [name for name in TARGETS if name not in ("command line", "journal part", "summary")]
 

@@ -10,9 +10,9 @@ import pytest
 
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
-from tiledsim.nanobragg.command import experiment_from_nanobragg, parse_nanobragg
-from tiledsim.nanobragg.explain import explain_command
-from tiledsim.nanobragg.flags import FLAGS, find_flag
+from tiledsim.nanobragg.command.command import experiment_from_nanobragg, parse_nanobragg
+from tiledsim.nanobragg.command.explain import explain_command
+from tiledsim.nanobragg.command.flags import FLAGS, find_flag
 from tiledsim.quirks import Mode
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tiledsim.errors import InputFileError
-from tiledsim.nanobragg.command import parse_nanobragg
+from tiledsim.nanobragg.command.command import parse_nanobragg
 from tiledsim.quirks import Mode
 
 HEADER = """{

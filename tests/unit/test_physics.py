@@ -15,7 +15,7 @@ from tiledsim import Experiment, build_scene, simulate
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.kernels import get_backend
 from tiledsim.scene import Scene
-from tiledsim.scene.lattice import build_lattice, cell_volume
+from tiledsim.scene.crystal.lattice import build_lattice, cell_volume
 from tiledsim.tile import Tile
 from tiledsim.units import ANGSTROM
 

@@ -14,9 +14,9 @@ from tests.distributed.conftest import make_experiment
 from tests.unit.command import refusal, tiledsim
 from tiledsim import scheduler
 from tiledsim.errors import StoreError
-from tiledsim.image_files.colours import choose_contrast, coloured
-from tiledsim.image_files.contours import contour, ring_resolutions
-from tiledsim.image_files.reduction import new_cells, reduce_into
+from tiledsim.image_files.pictures.colours import choose_contrast, coloured
+from tiledsim.image_files.pictures.contours import contour, ring_resolutions
+from tiledsim.image_files.pictures.reduction import new_cells, reduce_into
 from tiledsim.reach.brightest import predict_spots
 from tiledsim.reference.pixel_facts import pixel_facts
 from tiledsim.reference.trace import trace

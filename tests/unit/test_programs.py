@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from tests.unit.command import refusal, tiledsim
-from tiledsim.detector_model.serial_psf import SerialPsf, apply_serial_psf
+from tiledsim.detector_model.serial.point_spread import SerialPsf, apply_serial_psf
 from tiledsim.errors import ExperimentError, StoreError
-from tiledsim.nanobragg.flags import FLAGS, by_name, find_flag
-from tiledsim.nanobragg.noisify import parse_noisify, run_noisify
-from tiledsim.nanobragg.noisify_flags import NOISIFY_FLAGS, NOISIFY_TABLE
-from tiledsim.nanobragg.nonbragg import parse_nonbragg, run_nonbragg
-from tiledsim.nanobragg.nonbragg_flags import NONBRAGG_FLAGS, NONBRAGG_TABLE
+from tiledsim.nanobragg.command.flags import FLAGS, by_name, find_flag
+from tiledsim.nanobragg.noisify.flags import NOISIFY_FLAGS, NOISIFY_TABLE
+from tiledsim.nanobragg.noisify.program import parse_noisify, run_noisify
+from tiledsim.nanobragg.nonbragg.flags import NONBRAGG_FLAGS, NONBRAGG_TABLE
+from tiledsim.nanobragg.nonbragg.program import parse_nonbragg, run_nonbragg
 from tiledsim.nanobragg.program_quirks import NOISIFY_QUIRKS, NONBRAGG_QUIRKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "nanobragg.md"

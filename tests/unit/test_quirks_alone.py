@@ -13,9 +13,9 @@ from tiledsim.errors import InputFileError
 from tiledsim.kernels import get_backend
 from tiledsim.quirks import Quirk
 from tiledsim.reference.model import pixel_rays
-from tiledsim.scene.c_library import has_powf, powf
-from tiledsim.scene.geometry import geometry_of
-from tiledsim.scene.random import ParkMiller, draw_rotation, uniform_rotations
+from tiledsim.scene.crystal.c_library import has_powf, powf
+from tiledsim.scene.crystal.random import ParkMiller, draw_rotation, uniform_rotations
+from tiledsim.scene.detector.geometry import geometry_of
 from tiledsim.tile import Tile
 
 

@@ -15,8 +15,8 @@ from tiledsim.kernels import get_backend
 from tiledsim.reach.strongest import find_excited
 from tiledsim.reference.model import render
 from tiledsim.scene import Scene
-from tiledsim.scene.lattice import cell_of
-from tiledsim.scene.real_crystal import lit_volume_um3
+from tiledsim.scene.crystal.lattice import cell_of
+from tiledsim.scene.crystal.real_crystal import lit_volume_um3
 from tiledsim.tile import Tile
 from tiledsim.units import THOMSON_RADIUS_SQUARED_M2
 

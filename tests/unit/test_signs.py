@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiledsim import Experiment, build_scene, simulate
 from tiledsim.description import announcements, describe
 from tiledsim.errors import ExperimentError
-from tiledsim.scene.geometry import geometry_of
+from tiledsim.scene.detector.geometry import geometry_of
 from tiledsim.vectors import xyz_rotation
 
 angle = st.floats(-180, 180).map(lambda x: round(x, 3))

@@ -12,9 +12,9 @@ from tiledsim.campaign.spectra import read_spectra, sase_model
 from tiledsim.campaign.table import ShotTable, build_table
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment, Mosaic, Shots, Spectrum
-from tiledsim.scene.geometry import geometry_of
-from tiledsim.scene.lattice import build_lattice, mosaic_rotations
-from tiledsim.scene.real_crystal import absent
+from tiledsim.scene.crystal.lattice import build_lattice, mosaic_rotations
+from tiledsim.scene.crystal.real_crystal import absent
+from tiledsim.scene.detector.geometry import geometry_of
 from tiledsim.scene.scene import Scene
 from tiledsim.scene.single import build_single, experiment_factors, with_cell
 from tiledsim.scene.sources import build_sources

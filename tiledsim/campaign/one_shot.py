@@ -11,9 +11,9 @@ import numpy as np
 from tiledsim.campaign.columns import CELL, CELLS, TURN
 from tiledsim.campaign.spectra import sase_spectrum
 from tiledsim.scene import Scene
-from tiledsim.scene.lattice import cell_of, dual, standard_reciprocal
-from tiledsim.scene.random import quaternion_rotations
-from tiledsim.scene.real_crystal import weakening
+from tiledsim.scene.crystal.lattice import cell_of, dual, standard_reciprocal
+from tiledsim.scene.crystal.random import quaternion_rotations
+from tiledsim.scene.crystal.real_crystal import weakening
 from tiledsim.scene.resolution import fine_oversampling
 from tiledsim.tile import Tile
 from tiledsim.units import ANGSTROM, MM, UM

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tiledsim.campaign.row_deviates import row_normals, row_uniforms
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Shots
-from tiledsim.scene.random import uniform_quaternions
+from tiledsim.scene.crystal.random import uniform_quaternions
 
 Array = NDArray[np.float64]
 

@@ -5,25 +5,25 @@ several of them (a geometry, a cell, the sources) is checked where it is compute
 :func:`tiledsim.scene.build.build_scene`.  Fields left out have the defaults of nanoBragg.
 """
 
-from tiledsim.experiment.background import Background as Background
-from tiledsim.experiment.beam import Beam as Beam
-from tiledsim.experiment.beam import Spectrum as Spectrum
-from tiledsim.experiment.crystal import Crystal as Crystal
-from tiledsim.experiment.crystal import Mosaic as Mosaic
-from tiledsim.experiment.detector import Detector as Detector
-from tiledsim.experiment.detector import Panel as Panel
-from tiledsim.experiment.detector import Sensor as Sensor
 from tiledsim.experiment.experiment import Experiment as Experiment
 from tiledsim.experiment.experiment import load as load
-from tiledsim.experiment.noise import Noise as Noise
-from tiledsim.experiment.noise import PointSpread as PointSpread
-from tiledsim.experiment.part import Part as Part
-from tiledsim.experiment.rotation import Rotation as Rotation
-from tiledsim.experiment.sampling import Sampling as Sampling
-from tiledsim.experiment.shots import Column as Column
-from tiledsim.experiment.shots import Sase as Sase
-from tiledsim.experiment.shots import Shots as Shots
-from tiledsim.experiment.structure_factors import StructureFactors as StructureFactors
+from tiledsim.experiment.sections.background import Background as Background
+from tiledsim.experiment.sections.beam import Beam as Beam
+from tiledsim.experiment.sections.beam import Spectrum as Spectrum
+from tiledsim.experiment.sections.crystal import Crystal as Crystal
+from tiledsim.experiment.sections.crystal import Mosaic as Mosaic
+from tiledsim.experiment.sections.detector import Detector as Detector
+from tiledsim.experiment.sections.detector import Panel as Panel
+from tiledsim.experiment.sections.detector import Sensor as Sensor
+from tiledsim.experiment.sections.noise import Noise as Noise
+from tiledsim.experiment.sections.noise import PointSpread as PointSpread
+from tiledsim.experiment.sections.part import Part as Part
+from tiledsim.experiment.sections.rotation import Rotation as Rotation
+from tiledsim.experiment.sections.sampling import Sampling as Sampling
+from tiledsim.experiment.sections.shots import Column as Column
+from tiledsim.experiment.sections.shots import Sase as Sase
+from tiledsim.experiment.sections.shots import Shots as Shots
+from tiledsim.experiment.sections.structure_factors import StructureFactors as StructureFactors
 
 __all__ = [
     "Background",

@@ -7,17 +7,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment.background import Background
-from tiledsim.experiment.beam import Beam
 from tiledsim.experiment.consistency import contradictions, given_values, notes
-from tiledsim.experiment.crystal import Crystal
-from tiledsim.experiment.detector import Detector
-from tiledsim.experiment.noise import Noise
-from tiledsim.experiment.part import Part, not_true
-from tiledsim.experiment.rotation import Rotation
-from tiledsim.experiment.sampling import Sampling
-from tiledsim.experiment.shots import Shots
-from tiledsim.experiment.structure_factors import StructureFactors
+from tiledsim.experiment.sections.background import Background
+from tiledsim.experiment.sections.beam import Beam
+from tiledsim.experiment.sections.crystal import Crystal
+from tiledsim.experiment.sections.detector import Detector
+from tiledsim.experiment.sections.noise import Noise
+from tiledsim.experiment.sections.part import Part, not_true
+from tiledsim.experiment.sections.rotation import Rotation
+from tiledsim.experiment.sections.sampling import Sampling
+from tiledsim.experiment.sections.shots import Shots
+from tiledsim.experiment.sections.structure_factors import StructureFactors
 from tiledsim.quirks import Mode, Quirk, quirks_of
 
 Preset = bool | int | float | str

@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment.noise import Noise
-from tiledsim.experiment.part import Part
+from tiledsim.experiment.sections.noise import Noise
+from tiledsim.experiment.sections.part import Part
 from tiledsim.experiment.toml import experiment_error, parse_experiment
 
 

@@ -12,10 +12,10 @@ from tiledsim.geometry_files.crystfel import geom_text
 from tiledsim.geometry_files.described import FileGeometry, FilePanel
 from tiledsim.geometry_files.expand import sections
 from tiledsim.geometry_files.xds import xds_text
-from tiledsim.image_files.dials_models import expt_document
+from tiledsim.image_files.dials.models import expt_document
 from tiledsim.image_files.instrument import FlatPanel, Instrument, imgcif_rotation
-from tiledsim.scene.geometry import geometry_of
-from tiledsim.scene.lattice import build_lattice, phi_steps
+from tiledsim.scene.crystal.lattice import build_lattice, phi_steps
+from tiledsim.scene.detector.geometry import geometry_of
 from tiledsim.scene.single import shot_cells, with_cell
 from tiledsim.units import ANGSTROM, MM
 from tiledsim.vectors import Array, unit

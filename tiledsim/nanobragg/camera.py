@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiledsim.experiment import Experiment
-from tiledsim.experiment.part import Convention
-from tiledsim.scene.conventions import given_beam, middle
-from tiledsim.scene.geometry import Geometry, geometry_of
-from tiledsim.scene.lattice import phi_steps
+from tiledsim.experiment.sections.part import Convention
+from tiledsim.scene.crystal.lattice import phi_steps
+from tiledsim.scene.detector.conventions import given_beam, middle
+from tiledsim.scene.detector.geometry import Geometry, geometry_of
 from tiledsim.units import ANGSTROM, MM
 from tiledsim.vectors import Array
 

@@ -12,9 +12,9 @@ import numpy as np
 from tiledsim.experiment import Experiment
 from tiledsim.nanobragg.camera import Camera
 from tiledsim.scene import Scene
-from tiledsim.scene.conventions import FRAMES
-from tiledsim.scene.lattice import Lattice, build_lattice, phi_steps
-from tiledsim.scene.nanobragg_cell import cell_volume
+from tiledsim.scene.crystal.lattice import Lattice, build_lattice, phi_steps
+from tiledsim.scene.crystal.nanobragg_cell import cell_volume
+from tiledsim.scene.detector.conventions import FRAMES
 from tiledsim.scene.single import recommended_oversampling
 from tiledsim.scene.sources import (
     dispersion_steps,

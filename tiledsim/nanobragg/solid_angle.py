@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from tiledsim.nanobragg.image_statistics import row_blocks
+from tiledsim.nanobragg.images.statistics import row_blocks
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 from tiledsim.vectors import Array

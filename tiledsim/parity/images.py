@@ -62,7 +62,7 @@ def read_image(path: Path, shape: tuple[int, int] | None) -> NDArray[np.float64]
     Raises InputFileError for what cannot be read, or a raw file without its shape.
     """
     if read_start(path, "image", 1) == b"{" and path.suffix == ".img":
-        from tiledsim.image_files.smv import read_smv
+        from tiledsim.image_files.smv.image import read_smv
 
         return read_smv(path).image.astype(np.float64)
     if shape is None:

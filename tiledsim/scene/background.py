@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Experiment
-from tiledsim.experiment.background import AmorphousLayer
+from tiledsim.experiment.sections.background import AmorphousLayer
 from tiledsim.io.text import read_text
 from tiledsim.scene.materials import MATERIALS, attenuation_per_m
 from tiledsim.units import AVOGADRO, MM, THOMSON_RADIUS_SQUARED_M2

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tiledsim.experiment import Detector
-from tiledsim.scene.geometry import Geometry
+from tiledsim.scene.detector.geometry import Geometry
 from tiledsim.units import ANGSTROM, MM
 from tiledsim.vectors import Array
 

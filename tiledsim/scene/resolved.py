@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiledsim.experiment import Experiment
-from tiledsim.scene.conventions import FRAMES
-from tiledsim.scene.geometry import geometry_of
-from tiledsim.scene.lattice import phi_steps
+from tiledsim.scene.crystal.lattice import phi_steps
+from tiledsim.scene.detector.conventions import FRAMES
+from tiledsim.scene.detector.geometry import geometry_of
 from tiledsim.scene.scene import Scene
 from tiledsim.units import ANGSTROM, MM
 from tiledsim.vectors import Array

@@ -13,8 +13,7 @@ from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
 from tiledsim.scene import Correction, Scene
 from tiledsim.scene.background import build_layers
-from tiledsim.scene.geometry import Geometry, geometry_of
-from tiledsim.scene.lattice import (
+from tiledsim.scene.crystal.lattice import (
     Lattice,
     build_lattice,
     dual,
@@ -23,15 +22,16 @@ from tiledsim.scene.lattice import (
     phi_angles,
     size_in_cells,
 )
-from tiledsim.scene.masks import load_mask
-from tiledsim.scene.noise import build_noise
-from tiledsim.scene.random import uniform_rotations
-from tiledsim.scene.real_crystal import (
+from tiledsim.scene.crystal.random import uniform_rotations
+from tiledsim.scene.crystal.real_crystal import (
     anisotropic_domains,
     block_cells,
     lit_blocks,
     shaken,
 )
+from tiledsim.scene.detector.geometry import Geometry, geometry_of
+from tiledsim.scene.detector.masks import load_mask
+from tiledsim.scene.detector.noise import build_noise
 from tiledsim.scene.resolution import detector_dmin_A, fine_oversampling
 from tiledsim.scene.sources import build_sources
 from tiledsim.scene.sweeps import complete

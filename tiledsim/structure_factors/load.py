@@ -8,11 +8,11 @@ import numpy as np
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import StructureFactors
 from tiledsim.quirks import Quirk
-from tiledsim.structure_factors.fdump import read_fdump
-from tiledsim.structure_factors.nanobragg_hkl import scan_hkl_table
 from tiledsim.structure_factors.recognise import Format, read_content, recognise
 from tiledsim.structure_factors.table import FTable, one_value
-from tiledsim.structure_factors.text import read_hkl
+from tiledsim.structure_factors.tables.fdump import read_fdump
+from tiledsim.structure_factors.tables.nanobragg_hkl import scan_hkl_table
+from tiledsim.structure_factors.tables.text import read_hkl
 
 Cell = tuple[float, float, float, float, float, float]
 

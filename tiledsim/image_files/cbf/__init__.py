@@ -1,0 +1,1 @@
+"""CBF images, with their miniCBF and imgCIF headers."""

@@ -1,0 +1,1 @@
+"""Files of DIALS: experiment lists and reflection tables."""

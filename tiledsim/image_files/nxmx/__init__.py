@@ -1,0 +1,1 @@
+"""NXmx data sets in HDF5: a master file and files of frames."""

@@ -1,0 +1,1 @@
+"""Pictures for people: colours, contours, what explains an image."""

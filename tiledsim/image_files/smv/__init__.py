@@ -1,0 +1,1 @@
+"""SMV images and their headers."""

@@ -1,0 +1,1 @@
+"""The command line of nanoBragg as an experiment: flags, order rules, headers."""

@@ -1,0 +1,1 @@
+"""What nanoBragg writes and prints: images, their headers, statistics, printouts."""

@@ -1,0 +1,112 @@
+"""nanoBragg's int, pgm and noise images, made of its float image in rows of bounded memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiledsim.detector_model.serial.counts import grey_levels, noiseless_counts, noisy_counts
+from tiledsim.detector_model.serial.deviates import SerialGenerator, poisson_rows, seed_state
+from tiledsim.image_files.pgm import pgm_header
+from tiledsim.nanobragg.images.files import OutputFiles
+from tiledsim.nanobragg.images.statistics import ImageStatistics, row_blocks
+
+Roi = tuple[int, int, int, int]
+Float32 = NDArray[np.float32]
+DEFAULT_ADC = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRequest:
+    """Which images to write and how they are scaled; None is what the program chooses."""
+
+    int_file: Path | None
+    pgm_file: Path | None
+    noise_file: Path | None
+    int_scale: float | None = None
+    pgm_scale: float | None = None
+    adc: float = DEFAULT_ADC
+    noise_seed: int = 0
+    """As on the command line; the generator starts from its negative."""
+
+
+def write_images(
+    image: Float32,
+    roi: Roi,
+    statistics: ImageStatistics,
+    header: bytes,
+    request: ImageRequest,
+    files: OutputFiles,
+    *,
+    pgm_doubled: bool = False,
+) -> list[str]:
+    """Write the images that are asked for, and return the lines that the program prints of them.
+
+    ``image`` is [slow, fast] in photons.  Pixels outside the region of interest are 0 in every
+    file.  The noise is drawn in raster order, masked pixels included.  With ``pgm_doubled`` the
+    pgm has two bytes a pixel, the second half of them 0 (quirk pgm_long of nonBragg).
+    """
+    slow, fast = image.shape
+    lines = []
+    scale = request.int_scale or 0.0
+    if scale <= 0.0:
+        scale = 55000.0 / statistics.maximum if statistics.maximum > 0.0 else 1.0
+    lines.append(f"intfile_scale = {scale:.6g}")
+    if request.int_file is not None:
+        with files.open(request.int_file) as out:
+            out.write(header)
+            for rows, inside in _portions(image, roi):
+                counts = noiseless_counts(rows, scale, request.adc)
+                out.write(np.where(inside, counts, 0).astype("<u2").tobytes())
+        lines.append(f"writing {request.int_file} as 2-byte integers")
+    if request.pgm_file is not None:
+        grey = request.pgm_scale or 0.0
+        if grey <= 0.0:
+            grey = 250.0 / (5.0 * statistics.rmsd) if statistics.rmsd > 0.0 else scale
+        lines.append(f"pgm_scale = {grey:.6g}")
+        with files.open(request.pgm_file) as out:
+            out.write(pgm_header(fast, slow, f"pixels scaled by {grey:.6g}"))
+            for rows, inside in _portions(image, roi):
+                out.write(np.where(inside, grey_levels(rows, grey), 0).astype("u1").tobytes())
+            if pgm_doubled:
+                out.write(bytes(slow * fast))
+        lines.append(f"writing {request.pgm_file} as 1-byte integers")
+    if request.noise_file is not None:
+        lines.append(_write_noise(image, roi, header, request, request.noise_file, files))
+        lines.append(f"writing {request.noise_file} as 2-byte integers")
+    return lines
+
+
+def _portions(image: Float32, roi: Roi) -> Iterator[tuple[Float32, NDArray[np.bool_]]]:
+    slow, fast = image.shape
+    columns = (np.arange(fast) >= roi[0]) & (np.arange(fast) <= roi[1])
+    for part in row_blocks(slow):
+        rows = np.arange(part.start, part.stop)
+        inside = ((rows >= roi[2]) & (rows <= roi[3]))[:, None] & columns
+        yield np.asarray(image[part]), inside
+
+
+def _write_noise(
+    image: Float32, roi: Roi, header: bytes, request: ImageRequest, file: Path, files: OutputFiles
+) -> str:
+    generator, seed = SerialGenerator(), seed_state(-request.noise_seed)
+    total, overloads = 0.0, 0
+    fast_min, fast_max, slow_min, slow_max = roi
+    with files.open(file) as out:
+        out.write(header)
+        for part in row_blocks(len(image)):
+            pixels = np.zeros((part.stop - part.start, image.shape[1]), dtype="<u2")
+            first = max(slow_min, part.start)
+            stop = min(slow_max + 1, part.stop)
+            if first < stop:
+                means = np.ascontiguousarray(image[first:stop, fast_min : fast_max + 1])
+                counts = np.empty_like(means)
+                poisson_rows(means, counts, generator.table, generator.spare, seed)
+                values, over = noisy_counts(counts, request.adc)
+                pixels[first - part.start : stop - part.start, fast_min : fast_max + 1] = values
+                total += float(counts.sum(dtype=np.float64))
+                overloads += over
+            out.write(pixels.tobytes())
+    return f"{total:.0f} photons on noise image ({overloads} overloads)"

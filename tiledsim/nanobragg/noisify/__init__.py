@@ -1,0 +1,1 @@
+"""noisify: noise and readout of a float image."""

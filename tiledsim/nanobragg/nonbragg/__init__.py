@@ -1,0 +1,1 @@
+"""nonBragg: the pattern of an amorphous sample."""

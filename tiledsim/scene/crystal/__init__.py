@@ -1,0 +1,1 @@
+"""The crystal of a scene: lattice, rotations, blocks."""

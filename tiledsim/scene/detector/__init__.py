@@ -1,0 +1,1 @@
+"""The detector of a scene: geometry, masks, noise tables."""

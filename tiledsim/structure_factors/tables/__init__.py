@@ -1,0 +1,1 @@
+"""Tables of structure factors as text and as nanoBragg's dump."""

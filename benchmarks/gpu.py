@@ -173,7 +173,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
 
     ``run``: from the first tile started to the last byte in Zarr, in one worker's loop.
     """
-    from tiledsim.scheduler.session.create import save_scene
+    from tiledsim.scheduler.session.opening.create import save_scene
     from tiledsim.scheduler.session.task import Job, render_tiles
     from tiledsim.scheduler.store import image as store
     from tiledsim.scheduler.store.files import open_files

@@ -20,7 +20,7 @@ from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.journal_file import Session
 from tiledsim.scheduler.journal.tile_record import TileRecord
-from tiledsim.scheduler.session.create import create_store
+from tiledsim.scheduler.session.opening.create import create_store
 from tiledsim.scheduler.session.plan import make_plan
 from tiledsim.scheduler.store.files import LocalFiles
 from tiledsim.scheduler.store.layout import Layout, choose_layout

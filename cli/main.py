@@ -14,28 +14,13 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from tiledsim import __version__
-from tiledsim.cli import (
-    compare,
-    convert,
-    describe,
-    doctor,
-    export,
-    nanobragg,
-    nanobragg_kin,
-    noise,
-    picture,
-    plan,
-    run,
-    spots,
-    summary,
-    trace,
-    verify,
-    view,
-    watch,
-)
+from tiledsim.cli import describe, doctor
+from tiledsim.cli.images import export, picture, spots, view
 from tiledsim.cli.options import flags_hint
-from tiledsim.cli.run_options import in_flags
-from tiledsim.cli.running import RunStoppedError
+from tiledsim.cli.programs import compare, convert, nanobragg, nanobragg_kin, trace
+from tiledsim.cli.runs import noise, plan, run, summary, verify, watch
+from tiledsim.cli.runs.run_options import in_flags
+from tiledsim.cli.runs.running import RunStoppedError
 from tiledsim.cli.terminal import plain_streams
 from tiledsim.errors import RunError, TiledsimError
 from tiledsim.io.printable import one_line

@@ -12,11 +12,11 @@ choose_cache_folder()  # zarr, which the modules below import, imports CuPy wher
 
 if TYPE_CHECKING:
     from tiledsim.scheduler.cluster.slurm import ClusterConfig as ClusterConfig
-    from tiledsim.scheduler.export.notebook import open as open
     from tiledsim.scheduler.launch import run as run
     from tiledsim.scheduler.noise import add_noise as add_noise
     from tiledsim.scheduler.options import RunOptions as RunOptions
     from tiledsim.scheduler.options import Where as Where
+    from tiledsim.scheduler.pictures.notebook import open as open
     from tiledsim.scheduler.results.summary import Summary as Summary
     from tiledsim.scheduler.session.plan import Plan as Plan
     from tiledsim.scheduler.store.views import lazy as lazy
@@ -29,7 +29,7 @@ _HOME = {
     "Where": "tiledsim.scheduler.options",
     "add_noise": "tiledsim.scheduler.noise",
     "lazy": "tiledsim.scheduler.store.views",
-    "open": "tiledsim.scheduler.export.notebook",
+    "open": "tiledsim.scheduler.pictures.notebook",
     "run": "tiledsim.scheduler.launch",
 }
 

@@ -15,9 +15,9 @@ from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.cluster.choose import Place, choose_place
 from tiledsim.scheduler.cluster.local import wait_for_workers
-from tiledsim.scheduler.export.target import check_target
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.options import RunOptions, Where
+from tiledsim.scheduler.pictures.target import check_target
 from tiledsim.scheduler.presets import resolve
 from tiledsim.scheduler.results.dask_report import check_report, performance_report
 from tiledsim.scheduler.results.finish import finish
@@ -28,23 +28,23 @@ from tiledsim.scheduler.results.stored_summary import (
 )
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.session.collaborators import Collaborators
-from tiledsim.scheduler.session.create import (
+from tiledsim.scheduler.session.events import Callback, Connecting
+from tiledsim.scheduler.session.opening.create import (
     check_versions,
     create_store,
     record_continuation,
     record_devices,
 )
-from tiledsim.scheduler.session.events import Callback, Connecting
-from tiledsim.scheduler.session.existing import backend_of, check_deletable, check_same_run
-from tiledsim.scheduler.session.plan import make_plan, refuse_what_does_not_fit
-from tiledsim.scheduler.session.preflight import (
+from tiledsim.scheduler.session.opening.existing import backend_of, check_deletable, check_same_run
+from tiledsim.scheduler.session.opening.preflight import (
     ask_for_backend,
     check_folder,
     check_workers,
     describe_devices,
     release_devices,
 )
-from tiledsim.scheduler.session.repair import repair
+from tiledsim.scheduler.session.opening.repair import repair
+from tiledsim.scheduler.session.plan import make_plan, refuse_what_does_not_fit
 from tiledsim.scheduler.session.session import run_session
 from tiledsim.scheduler.session.task import Job
 from tiledsim.scheduler.session.time_limit import OVERTIME, Deadline
@@ -144,7 +144,7 @@ class _Run:
             check_target(target, overwrite=True)
         summary = self._render()
         if target is not None:
-            from tiledsim.scheduler.export.picture import draw_first_shot
+            from tiledsim.scheduler.pictures.picture import draw_first_shot
 
             draw_first_shot(self._files, target)
         return summary

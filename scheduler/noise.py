@@ -14,7 +14,7 @@ from tiledsim.scheduler.launch import run
 from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.session.events import Callback
-from tiledsim.scheduler.session.photons import photons_of
+from tiledsim.scheduler.session.opening.photons import photons_of
 from tiledsim.scheduler.session.task import scene_anew
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import open_files

@@ -12,8 +12,8 @@ from tiledsim.scheduler.journal.damage import Damage, find_damage
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.journal.tile_record import checksum
 from tiledsim.scheduler.results.stored_summary import what_is_wrong
-from tiledsim.scheduler.session.photons import photons_of
-from tiledsim.scheduler.session.stored_scene import check_scene
+from tiledsim.scheduler.session.opening.photons import photons_of
+from tiledsim.scheduler.session.opening.stored_scene import check_scene
 from tiledsim.scheduler.session.task import renderer_of, scene_of
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import open_files

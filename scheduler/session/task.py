@@ -27,7 +27,7 @@ from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
 from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord, measure
-from tiledsim.scheduler.session.photons import photons_of
+from tiledsim.scheduler.session.opening.photons import photons_of
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout

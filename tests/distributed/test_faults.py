@@ -292,7 +292,7 @@ def test_the_making_of_a_store_is_cut_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """What is half made, or half replaced, is no store; it is made anew without being asked."""
-    from tiledsim.scheduler.session import create as making
+    from tiledsim.scheduler.session.opening import create as making
     from tiledsim.scheduler.store import image as store
 
     place = tmp_path / "image.zarr"

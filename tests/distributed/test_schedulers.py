@@ -255,7 +255,7 @@ if not hasattr(os, "preloaded"):
     ],
 )
 def test_workers_with_another_tiledsim(tmp_path: Path, preloads: list[str], said: str) -> None:
-    from tiledsim.scheduler.session.preflight import check_workers
+    from tiledsim.scheduler.session.opening.preflight import check_workers
 
     scheduler = tmp_path / "scheduler.json"
     with ExitStack() as stack:

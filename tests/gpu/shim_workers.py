@@ -12,7 +12,7 @@ from tests.gpu.shim_device import ShimDevice
 from tiledsim.kernels import choice, devices
 from tiledsim.kernels.cuda import backend as cuda
 from tiledsim.kernels.cuda.device import DeviceError
-from tiledsim.scheduler.session import preflight
+from tiledsim.scheduler.session.opening import preflight
 
 
 class FragileDevice(ShimDevice):

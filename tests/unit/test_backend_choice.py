@@ -303,7 +303,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
 
 def test_what_workers_keep_hides_no_outcome() -> None:
     """A scheduler may be lost at that moment."""
-    from tiledsim.scheduler.session.preflight import release_devices
+    from tiledsim.scheduler.session.opening.preflight import release_devices
 
     class Client:
         status = "running"
@@ -315,7 +315,7 @@ def test_what_workers_keep_hides_no_outcome() -> None:
 
 
 def test_models_of_gpus_are_not_mixed_unless_asked_for() -> None:
-    from tiledsim.scheduler.session.preflight import describe_devices
+    from tiledsim.scheduler.session.opening.preflight import describe_devices
 
     class Client:
         def run(self, *_: object, **__: object) -> dict[str, dict[str, str]]:

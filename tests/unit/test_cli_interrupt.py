@@ -48,7 +48,7 @@ def test_a_second_interrupt_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     """Ctrl-C again, while workers are ended, comes without a word."""
     import tiledsim.scheduler
     from tests.distributed.conftest import make_experiment
-    from tiledsim.cli.running import RunStoppedError, execute
+    from tiledsim.cli.runs.running import RunStoppedError, execute
     from tiledsim.scene.build import build_scene
     from tiledsim.scheduler.options import RunOptions
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tests.distributed.conftest import make_experiment
 from tests.unit.command import refusal, tiledsim
-from tiledsim.cli.run_options import flag_of, in_flags, takes_run_options
+from tiledsim.cli.runs.run_options import flag_of, in_flags, takes_run_options
 from tiledsim.errors import ExperimentError, OptionError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import run

@@ -21,7 +21,7 @@ from tiledsim.reach.brightest import predict_spots
 from tiledsim.reference.pixel_facts import pixel_facts
 from tiledsim.reference.trace import trace
 from tiledsim.scene.build import build_scene
-from tiledsim.scheduler.export.picture import Look, picture, picture_png
+from tiledsim.scheduler.pictures.picture import Look, picture, picture_png
 from tiledsim.scheduler.results.stored_image import StoredImage
 from tiledsim.scheduler.results.verify import verify
 from tiledsim.scheduler.store import pyramid

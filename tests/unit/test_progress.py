@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.distributed.conftest import make_experiment
-from tiledsim.cli.progress import Progress
+from tiledsim.cli.runs.progress import Progress
 from tiledsim.scheduler import run
 from tiledsim.scheduler.session.events import WorkersAwaited
 

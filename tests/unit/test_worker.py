@@ -17,7 +17,7 @@ from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.journal.tile_record import TileFailure
 from tiledsim.scheduler.session import task as worker
-from tiledsim.scheduler.session.create import save_scene
+from tiledsim.scheduler.session.opening.create import save_scene
 from tiledsim.scheduler.session.task import Job
 from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.layout import Layout

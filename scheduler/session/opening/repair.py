@@ -5,8 +5,8 @@ from tiledsim.scene import Scene
 from tiledsim.scheduler.journal.damage import find_damage
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.records_of_store import read_records
-from tiledsim.scheduler.session.create import save_scene
-from tiledsim.scheduler.session.stored_scene import check_scene
+from tiledsim.scheduler.session.opening.create import save_scene
+from tiledsim.scheduler.session.opening.stored_scene import check_scene
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files

@@ -15,8 +15,8 @@ from tiledsim.reach.panels import meet_panels
 from tiledsim.reference.pixel_facts import one_ray, pixel_facts
 from tiledsim.scene import Scene
 from tiledsim.scheduler.export.bands import select
-from tiledsim.scheduler.export.placement import Placement, place
-from tiledsim.scheduler.export.target import check_target, put
+from tiledsim.scheduler.pictures.placement import Placement, place
+from tiledsim.scheduler.pictures.target import check_target, put
 from tiledsim.scheduler.results.reduced import ReducedImage
 from tiledsim.scheduler.results.stored_image import StoredImage
 from tiledsim.scheduler.store.files import Files, open_files

@@ -19,8 +19,8 @@ from tiledsim.cli.options import (
     read_quirks,
     refuse_unknown_options,
 )
-from tiledsim.cli.run_options import takes_run_options
-from tiledsim.cli.running import QuietOption, RunStoppedError, announce, execute
+from tiledsim.cli.runs.run_options import takes_run_options
+from tiledsim.cli.runs.running import QuietOption, RunStoppedError, announce, execute
 
 if TYPE_CHECKING:
     from tiledsim.nanobragg.camera import Camera

@@ -127,7 +127,7 @@ def trace_pixels(
     changes: list[str] | None = None,
 ) -> "list[PixelTrace]":  # fmt: skip
     """Trace pixels of an experiment given in words."""
-    from tiledsim.cli.running import announce
+    from tiledsim.cli.runs.running import announce
     from tiledsim.errors import ExperimentError
     from tiledsim.reference.trace import trace as trace_one
     from tiledsim.scene.build import build_scene

@@ -82,8 +82,8 @@ def with_progress(
     Raises RunStoppedError, with what is done, on Ctrl-C, SIGTERM and at the end of the time limit,
     which counts from the start of the command.
     """
-    from tiledsim.cli.progress import Progress
-    from tiledsim.cli.stopping import minutes_left, stopping
+    from tiledsim.cli.runs.progress import Progress
+    from tiledsim.cli.runs.stopping import minutes_left, stopping
     from tiledsim.scheduler.session.time_limit import OVERTIME
 
     progress = None if quiet else Progress()

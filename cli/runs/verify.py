@@ -25,7 +25,7 @@ def verify(
       tiledsim verify image.zarr
       tiledsim verify image.zarr --sample 100
     """
-    from tiledsim.cli.run_options import in_flags
+    from tiledsim.cli.runs.run_options import in_flags
     from tiledsim.scheduler.results.verify import verify as check
 
     verdict = check(store, sample=sample)

@@ -31,7 +31,7 @@ class Images(xarray.Dataset):  # type: ignore[no-untyped-call]
         location = getattr(self, "_location", None)
         if location is None or importlib.util.find_spec("PIL") is None:
             return None
-        from tiledsim.scheduler.export.picture import Look, picture_png
+        from tiledsim.scheduler.pictures.picture import Look, picture_png
 
         try:
             return picture_png(location, Look(edge=700), partial=True)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from tiledsim.cli.options import ModeOption, QuirksOption, SetOption, read_experiment
-from tiledsim.cli.progress import plan_lines
-from tiledsim.cli.run_options import takes_run_options
-from tiledsim.cli.running import announce
+from tiledsim.cli.runs.progress import plan_lines
+from tiledsim.cli.runs.run_options import takes_run_options
+from tiledsim.cli.runs.running import announce
 
 
 def register(app: typer.Typer) -> None:

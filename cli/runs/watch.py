@@ -81,7 +81,7 @@ def _follow(watcher: "Watcher", every: float, once: bool, show: Any) -> None:
 
 def text_of(watcher: "Watcher", seen: "Snapshot", console: "Console") -> str:
     """Return a snapshot for people, with the map of the detector."""
-    from tiledsim.cli.progress import map_lines
+    from tiledsim.cli.runs.progress import map_lines
 
     lines = [numbers_of(seen)]
     lines += map_lines(watcher.layout.grid, watcher.done, watcher.failed, console)

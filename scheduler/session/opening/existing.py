@@ -4,7 +4,7 @@ from tiledsim.errors import InputFileError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels.choice import BACKENDS
 from tiledsim.scene import Scene
-from tiledsim.scheduler.session.stored_scene import check_scene
+from tiledsim.scheduler.session.opening.stored_scene import check_scene
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.experiment_diff import first_difference
 from tiledsim.scheduler.store.files import Files

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiledsim.cli.options import FLAG_SETTINGS, ModeOption, QuirksOption, SetOption
-from tiledsim.cli.trace import (
+from tiledsim.cli.programs.trace import (
     DeviceOption,
     DtypeOption,
     PanelOption,
@@ -160,7 +160,7 @@ def _compare_logs(
 
 
 def _compare_images(a: Path, b: Path, shape: tuple[int, int] | None, rtol: float, out: str) -> None:
-    from tiledsim.cli.compare_images import compare_all
+    from tiledsim.cli.programs.compare_images import compare_all
     from tiledsim.errors import TiledsimError
     from tiledsim.parity.bundle import write_bundle, write_failure
 

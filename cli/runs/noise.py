@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tiledsim.cli.run_options import takes_run_options
-from tiledsim.cli.running import QuietOption, command_line, with_progress
+from tiledsim.cli.runs.run_options import takes_run_options
+from tiledsim.cli.runs.running import QuietOption, command_line, with_progress
 
 
 def register(app: typer.Typer) -> None:

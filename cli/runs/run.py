@@ -11,8 +11,8 @@ from tiledsim.cli.options import (
     read_experiment,
     refuse_image_name,
 )
-from tiledsim.cli.run_options import takes_run_options
-from tiledsim.cli.running import QuietOption, announce, execute
+from tiledsim.cli.runs.run_options import takes_run_options
+from tiledsim.cli.runs.running import QuietOption, announce, execute
 
 
 def register(app: typer.Typer) -> None:

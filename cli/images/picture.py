@@ -69,8 +69,8 @@ def picture(
       tiledsim picture OUT.zarr -o corner.png --region 0:512,0:512 --scale linear
     """
     from tiledsim.errors import ExperimentError
-    from tiledsim.scheduler.export.picture import Look
-    from tiledsim.scheduler.export.picture import picture as draw
+    from tiledsim.scheduler.pictures.picture import Look
+    from tiledsim.scheduler.pictures.picture import picture as draw
 
     if shot is not None and sum is not None:
         raise ExperimentError("--shot and --sum are both given; give one of them")

@@ -83,7 +83,7 @@ def export(
       tiledsim export OUT.zarr -o image.tif --panels 0
       tiledsim export OUT.zarr -o pixels.npy --shots 5
     """
-    from tiledsim.cli.export_progress import showing
+    from tiledsim.cli.images.export_progress import showing
     from tiledsim.scheduler.export.export import export as write
     from tiledsim.scheduler.options import Where
 

@@ -1,0 +1,1 @@
+"""Commands that show images of a run and hand them to other programs."""

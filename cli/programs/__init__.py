@@ -1,0 +1,1 @@
+"""Commands in the words of other programs, and what compares them with tiledsim."""

@@ -1,0 +1,1 @@
+"""Commands that make a run, follow it and check it."""

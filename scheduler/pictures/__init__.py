@@ -1,0 +1,1 @@
+"""Pictures of a store, for files and for notebooks."""

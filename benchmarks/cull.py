@@ -110,7 +110,7 @@ def draw(count: int) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from hypothesis import HealthCheck, settings
 
-    from tests.unit import test_culling
+    from tests.unit.kernels import test_culling
 
     settings.register_profile(
         "many", deadline=None, max_examples=count, suppress_health_check=list(HealthCheck)

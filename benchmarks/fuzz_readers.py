@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.unit.hostile_readers import TARGETS, Target, splice
+from tests.unit.readers.hostile_readers import TARGETS, Target, splice
 
 LONGEST_S = 5.0
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.memory_files import MemoryFiles
+from tests.unit.scheduler.memory_files import MemoryFiles
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.journal import journal as journal_module
 from tiledsim.scheduler.journal import record_table as table
@@ -21,7 +21,7 @@ from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
 from tiledsim.scheduler.store.files import LocalFiles
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def record(index: int, **values: Any) -> TileRecord:
@@ -138,7 +138,7 @@ def test_a_write_that_fails_loses_nothing_and_counts_nothing_twice() -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.unit.test_journal import record, session
+from tests.unit.scheduler.test_journal import record, session
 from tiledsim.scheduler.journal import journal
 from tiledsim.scheduler.store.files import LocalFiles
 journal.SEALED_ROWS = 20

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.test_cpu_against_reference import assert_close, both
+from tests.unit.kernels.test_cpu_against_reference import assert_close, both
 from tiledsim import Experiment, build_scene, experiment_from_nanobragg
 from tiledsim.errors import InputFileError
 from tiledsim.kernels import get_backend

@@ -9,7 +9,7 @@ import pytest
 
 from tests.gpu.shim_device import COMPILER, ShimDevice
 from tests.unit.command import refusal
-from tests.unit.test_coordinates import PLAIN
+from tests.unit.structure_factors.test_coordinates import PLAIN
 from tiledsim import build_scene
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_journal import record, session
+from tests.unit.scheduler.test_journal import record, session
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.journal import journal as journal_module
 from tiledsim.scheduler.journal.journal import Journal

@@ -295,7 +295,7 @@ def test_errors_after_which_the_process_is_lost(message: str, sticky: bool) -> N
 
 @pytest.mark.skipif(devices.cuda_status()[0], reason="CUDA can be used here")
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
-    experiment = Path(__file__).parents[2] / "examples" / "quickstart.toml"
+    experiment = Path(__file__).parents[3] / "examples" / "quickstart.toml"
     said = refusal("run", experiment, "-o", tmp_path / "a.zarr", "--backend", "cuda")
     assert said.startswith("backend 'cuda' cannot be used: ")
     assert not (tmp_path / "a.zarr").exists()

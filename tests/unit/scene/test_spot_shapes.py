@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.test_physics import experiment
+from tests.unit.scene.test_physics import experiment
 from tiledsim import build_scene
 from tiledsim.kernels import get_backend
 from tiledsim.reference.model import lattice_factor
@@ -82,7 +82,7 @@ def test_the_radius_of_nanobragg_depends_on_the_cell() -> None:
 @pytest.mark.parametrize("shape", ["gauss", "round"])
 @pytest.mark.parametrize("quirk", ["running_product", "gauss_width", "sinc3_cancellation"])
 def test_kernel_and_reference_see_the_same_zeros(shape: str, quirk: str) -> None:
-    from tests.unit.test_cpu_against_reference import assert_close, both
+    from tests.unit.kernels.test_cpu_against_reference import assert_close, both
 
     made = experiment(
         crystal={"cells": (9, 8, 7), "shape": shape},

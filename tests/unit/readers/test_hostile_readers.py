@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.hostile_readers import TARGETS, encrypted_part, splice
+from tests.unit.readers.hostile_readers import TARGETS, encrypted_part, splice
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Rotation
 from tiledsim.image_files.smv.header import parse_smv_header

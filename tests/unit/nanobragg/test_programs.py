@@ -16,7 +16,7 @@ from tiledsim.nanobragg.nonbragg.flags import NONBRAGG_FLAGS, NONBRAGG_TABLE
 from tiledsim.nanobragg.nonbragg.program import parse_nonbragg, run_nonbragg
 from tiledsim.nanobragg.program_quirks import NOISIFY_QUIRKS, NONBRAGG_QUIRKS
 
-PAGE = Path(__file__).parents[2] / "docs" / "nanobragg.md"
+PAGE = Path(__file__).parents[3] / "docs" / "nanobragg.md"
 USAGE = {
     "nanobragg": "mat hkl misset cell default_F distance detsize detsize_f detsize_s detpixels "
     "detpixels_x detpixels_y pixel img mask detector_absorb detector_thick detector_thicksteps "

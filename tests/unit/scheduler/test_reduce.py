@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.memory_files import MemoryFiles
-from tests.unit.test_journal import record, session
+from tests.unit.scheduler.memory_files import MemoryFiles
+from tests.unit.scheduler.test_journal import record, session
 from tiledsim.scheduler.journal import journal as journal_module
 from tiledsim.scheduler.journal import record_table as table
 from tiledsim.scheduler.journal.journal import Journal

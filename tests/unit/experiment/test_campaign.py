@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.unit.test_physics import experiment
+from tests.unit.scene.test_physics import experiment
 from tiledsim import Experiment, build_scene, simulate
 from tiledsim.campaign.orientations import matrix_turns
 from tiledsim.campaign.spectra import sase_model, sase_spectrum

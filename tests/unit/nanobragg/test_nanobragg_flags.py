@@ -15,7 +15,7 @@ from tiledsim.nanobragg.command.explain import explain_command
 from tiledsim.nanobragg.command.flags import FLAGS, find_flag
 from tiledsim.quirks import Mode
 
-SHARED = Path(__file__).parents[3] / "shared"
+SHARED = Path(__file__).parents[4] / "shared"
 SCATTERER = "-cell 70 80 90 75 85 95 -default_F 100 "
 
 needs_shared = pytest.mark.skipif(

@@ -7,7 +7,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from tests.unit.test_export import make
+from tests.unit.images.test_export import make
 from tiledsim import scheduler
 from tiledsim.reach.bragg_law import rotation_crossings, still_crossings
 from tiledsim.scheduler.export.export import export

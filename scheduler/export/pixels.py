@@ -14,7 +14,8 @@ from tiledsim.scheduler.export.conversion import Conversion
 from tiledsim.scheduler.export.mask import measured_pixels
 from tiledsim.scheduler.session.task import scene_of
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import open_files, through_zarr
+from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.shard_reader import ShardReader
 from tiledsim.tile import Tile
 
 Encoder = Callable[[NDArray[np.generic], int], Any]
@@ -58,17 +59,15 @@ class Encoded:
 
 
 @lru_cache(maxsize=4)
-def _image(location: str, scene_hash: str) -> Any:
+def _image(location: str, scene_hash: str) -> ShardReader:
     """Open an image; another scene's in the same place is another one."""
     files = open_files(location)
-    return files, store.open_image(files)
+    return ShardReader(files, store.open_image(files))
 
 
 def encode_band(source: Source, band: Band) -> Encoded:
     """Read, count where that is asked for, convert and encode one band."""
-    files, image = _image(source.location, source.scene_hash)
-    with through_zarr(files):
-        rows = store.read_tile(image, band.tile)
+    rows = _image(source.location, source.scene_hash).read(band.tile)
     if band.missing:
         rows = rows.astype(np.result_type(rows, np.float32))
         for part in band.missing:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from tiledsim.image_files.pictures.reduction import as_measured, new_cells, reduce_into
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store import pyramid
-from tiledsim.scheduler.store.files import Files, through_zarr
+from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.shard_reader import ShardReader
 from tiledsim.tile import Tile
 
 Cells = NDArray[np.float32]
@@ -31,14 +32,15 @@ class ReducedImage:
     ) -> None:
         """``done`` [tiles] may be replaced as a run goes on; ``finished``: all levels are there."""
         self._files = files
-        self._image = store.open_image(files, layout)
+        image = store.open_image(files, layout)
+        self._shards = ShardReader(files, image)
         self._levels = pyramid.find(files, layout)
         self.layout = layout
         self.done = done
         self.finished = finished
         self._not_measured = None if self._levels is None else self._levels.not_measured
         if self._levels is None and layout.dtype != "float32":
-            self._not_measured = int(self._image.metadata.fill_value)
+            self._not_measured = int(image.metadata.fill_value)
 
     def read(
         self, shots: Sequence[int], panel: int, slow: range, fast: range, factor: int
@@ -94,8 +96,7 @@ class ReducedImage:
         missing = [index for index in self.layout.tiles_of(tile) if not self.done[index]]
         if len(missing) == sum(1 for _ in self.layout.tiles_of(tile)):
             return np.full((tile.rows, tile.cols), np.nan, dtype=np.float32)
-        with through_zarr(self._files):
-            pixels = as_measured(store.read_tile(self._image, tile), self._not_measured)
+        pixels = as_measured(self._shards.read(tile), self._not_measured)
         for index in missing:
             pixels[self.layout.tile_at(index).within(tile)] = np.nan
         return pixels

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from tiledsim.pixel_statistics import ROW
 from tiledsim.scene import Scene
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import open_files, through_zarr
+from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.shard_reader import ShardReader
 from tiledsim.scheduler.store.open import layout_of
 from tiledsim.tile import Tile
 
@@ -25,7 +25,7 @@ class StoredPhotons:
 
     location: str
     layout: Layout
-    image: Any
+    shards: ShardReader
     done: NDArray[np.bool_]
     """[tiles]."""
 
@@ -35,10 +35,8 @@ class StoredPhotons:
 
     def read(self, tile: Tile) -> NDArray[np.float32]:
         """Read the photons of a tile [rows, cols]."""
-        with through_zarr(open_files(self.location)):
-            photons = np.asarray(store.read_tile(self.image, tile))
+        photons: NDArray[np.float32] = self.shards.read(tile)
         if not self.done.all():
-            photons = photons.copy()
             for index in self.layout.tiles_of(tile):
                 if not self.done[index]:
                     photons[self.layout.tile_at(index).within(tile)] = np.nan
@@ -65,5 +63,5 @@ def photons_of(location: str) -> StoredPhotons:
             f"{files.url} holds counts ({layout.dtype}), not photons; give the store that they "
             "were made of"
         )
-    image = store.open_image(files, layout)
-    return StoredPhotons(location, layout, image, read_records(files, layout).done)
+    shards = ShardReader(files, store.open_image(files, layout))
+    return StoredPhotons(location, layout, shards, read_records(files, layout).done)

@@ -8,6 +8,7 @@ compressed by the writer.  The format: github.com/kiyo-masui/bitshuffle, ``bshuf
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,27 +34,38 @@ class Piece:
 
 
 @jit
-def _shuffle(src: NDArray[np.uint8], item: int, per: int, out: NDArray[np.uint8]) -> None:
-    """Gather the bits of equal weight of each block of ``per`` items of ``item`` bytes."""
+def _shuffle(src: NDArray[Any], per: int, plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Gather the bits of equal weight of each block of ``per`` unsigned items.
+
+    ``plane`` is memory of ``per`` bytes, for the bytes of equal weight.
+    """
+    item = src.itemsize
     row = per // 8
-    for b in range(src.size // (per * item)):
-        base = b * per * item
+    eights = plane.view(np.uint64)
+    for b in range(src.size // per):
+        first = b * per
+        seen = src[first]
+        for e in range(1, per):
+            seen |= src[first + e]
         for j in range(item):
-            for e8 in range(row):
-                x = np.uint64(0)
-                for k in range(8):
-                    x |= np.uint64(src[base + (e8 * 8 + k) * item + j]) << np.uint64(8 * k)
+            at = first * item + j * per
+            if (seen >> (8 * j)) & 0xFF == 0:  # of small counts most bytes
+                out[at : at + per] = 0
+                continue
+            for e in range(per):
+                plane[e] = np.uint8((src[first + e] >> (8 * j)) & 0xFF)
+            for e in range(row):
+                x = eights[e]
                 # An 8 × 8 matrix of bits transposed in three steps (Warren, Hacker's Delight, 7-3).
                 t = (x ^ (x >> np.uint64(7))) & np.uint64(0x00AA00AA00AA00AA)
                 x = x ^ t ^ (t << np.uint64(7))
                 t = (x ^ (x >> np.uint64(14))) & np.uint64(0x0000CCCC0000CCCC)
                 x = x ^ t ^ (t << np.uint64(14))
                 t = (x ^ (x >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
-                x = x ^ t ^ (t << np.uint64(28))
-                for k in range(8):
-                    out[base + (j * 8 + k) * row + e8] = np.uint8(
-                        (x >> np.uint64(8 * k)) & np.uint64(0xFF)
-                    )
+                eights[e] = x ^ t ^ (t << np.uint64(28))
+            for k in range(8):
+                for e in range(row):
+                    out[at + k * row + e] = np.uint8((eights[e] >> np.uint64(8 * k)) & np.uint64(0xFF))
 
 
 def _compress(flat: NDArray[np.generic], per: int) -> Iterator[bytes]:
@@ -61,15 +73,16 @@ def _compress(flat: NDArray[np.generic], per: int) -> Iterator[bytes]:
     from numcodecs import lz4
 
     item = flat.dtype.itemsize
-    src = np.ascontiguousarray(flat).view(np.uint8)
+    src = np.ascontiguousarray(flat).view(f"<u{item}")
     size = per * item
     # Memory that is used again: fresh memory costs more than the shuffling.
-    out = np.empty(min(src.size, BLOCKS_AT_ONCE * size), dtype=np.uint8)
+    out = np.empty(min(src.size // per, BLOCKS_AT_ONCE) * size, dtype=np.uint8)
+    plane = np.empty(per, dtype=np.uint8)
     shuffled = memoryview(out.data)
-    for start in range(0, src.size, out.size):
-        some = src[start : start + out.size]
-        _shuffle(some, item, per, out)
-        for at in range(0, some.size, size):
+    for start in range(0, src.size, out.size // item):
+        some = src[start : start + out.size // item]
+        _shuffle(some, per, plane, out)
+        for at in range(0, some.size * item, size):
             block = lz4.compress(shuffled[at : at + size])
             yield struct.pack(">I", len(block) - 4)
             yield block[4:]  # numcodecs puts the size in front

@@ -1,7 +1,7 @@
 """Pixels out of shards, decoded here: zarr takes a millisecond for each chunk beside its decoding.
 
-The layout of a shard is that of Zarr's sharding codec: chunks one after another, then an index of
-their offsets and lengths with a CRC-32C (https://zarr-specs.readthedocs.io, codec sharding_indexed).
+A shard is that of Zarr's codec ``sharding_indexed`` (https://zarr-specs.readthedocs.io): chunks one
+after another, then an index of their offsets and lengths with a CRC-32C.
 """
 
 from collections.abc import Callable, Iterator

@@ -14,8 +14,8 @@ from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import open_files
 from tiledsim.scheduler.store.layout import Layout
-from tiledsim.scheduler.store.shard_reader import ShardReader
 from tiledsim.scheduler.store.open import layout_of
+from tiledsim.scheduler.store.shard_reader import ShardReader
 from tiledsim.tile import Tile
 
 

@@ -64,8 +64,9 @@ def _shuffle(src: NDArray[Any], per: int, plane: NDArray[np.uint8], out: NDArray
                 t = (x ^ (x >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
                 eights[e] = x ^ t ^ (t << np.uint64(28))
             for k in range(8):
+                shift = np.uint64(8 * k)
                 for e in range(row):
-                    out[at + k * row + e] = np.uint8((eights[e] >> np.uint64(8 * k)) & np.uint64(0xFF))
+                    out[at + k * row + e] = np.uint8((eights[e] >> shift) & np.uint64(0xFF))
 
 
 def _compress(flat: NDArray[np.generic], per: int) -> Iterator[bytes]:

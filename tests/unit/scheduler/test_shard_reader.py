@@ -1,6 +1,5 @@
 """Pixels are read out of shards as zarr reads them, or not at all."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ SHAPE = (2, 2, 150, 100)
 
 
 @pytest.fixture(scope="module", params=["float32", "int32", "uint16"])
-def kept(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
+def kept(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("shards")
     layout = Layout(SHAPE, (32, 16), (64, 32), (64, 32), request.param)
     store.create(LocalFiles(folder), layout, 0.1)
@@ -29,7 +28,7 @@ def kept(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     pixels = np.random.default_rng(0).poisson(300, SHAPE).astype(request.param)
     image[:, 0] = pixels[:, 0]
     image[1, 1, 64:128, :32] = pixels[1, 1, 64:128, :32]  # other shards are not there
-    yield folder, zarr.open_array(folder / "image", mode="r")
+    return folder, zarr.open_array(folder / "image", mode="r")
 
 
 @given(st.data())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tiledsim.kernels.rendered import OnHost
-from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.journal.tile_record import Outcome
 from tiledsim.scheduler.session import task as worker
 from tiledsim.scheduler.store import files
 from tiledsim.scheduler.store.shards import Found, ShardFolder
@@ -100,9 +100,7 @@ class _Files(ShardFolder):
 _real_renderer, _real_image = worker.renderer_of, worker.image_of
 
 
-def disturbed_render_tiles(
-    job: worker.Job, tiles: list[tuple[int, int]]
-) -> list[TileRecord | TileFailure]:
+def disturbed_render_tiles(job: worker.Job, tiles: list[tuple[int, int]]) -> list[Outcome]:
     """Do what a worker does, disturbed on chosen tiles as the orders say."""
     numbers = {job.layout.tile_at(index): index for index, _ in tiles}
     files.ANSWER_SECONDS = ANSWER_SECONDS

@@ -91,6 +91,8 @@ class Progress:
                     f"no worker for {event.seconds:.0f} s: the run waits until some join the "
                     "scheduler; Ctrl-C stops it, and --resume continues"
                 )
+            case events.WorkerDismissed():
+                self._say(f"worker {event.worker} leaves the run: {event.reason}")
             case events.TilesDone():
                 self._new += len(event.records)
                 self._failing[[record.index for record in event.records]] = False

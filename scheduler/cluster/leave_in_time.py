@@ -9,10 +9,8 @@ import random
 
 import click
 from distributed import Worker
-from distributed.core import Status
 
-LOOK_SECONDS = 0.2
-"""How often a worker that is about to leave looks whether its tasks are done."""
+from tiledsim.scheduler.cluster.leaving import leave
 
 
 @click.command()
@@ -21,13 +19,7 @@ LOOK_SECONDS = 0.2
 def dask_setup(worker: Worker, leave_after: float, leave_spread: float) -> None:
     """Set the time at which the worker leaves."""
     seconds = leave_after - random.uniform(0.0, leave_spread)
-    worker.loop.call_later(max(seconds, 0.0), lambda: asyncio.ensure_future(leave(worker)))
-
-
-async def leave(worker: Worker) -> None:
-    """Begin no task any more, wait for what is under way, and leave for good."""
-    worker.memory_manager.memory_pause_fraction = False  # else it ends the pause by itself
-    worker.status = Status.paused
-    while worker.state.executing_count:
-        await asyncio.sleep(LOOK_SECONDS)
-    await worker.close_gracefully(restart=False, reason="the job's time is over")
+    worker.loop.call_later(
+        max(seconds, 0.0),
+        lambda: asyncio.ensure_future(leave(worker, "the job's time is over")),
+    )

@@ -52,8 +52,22 @@ class TileFailure:
     error: str
     ends_the_run: bool = False
     """Whether no other tile would fare better: the store is full or read-only."""
+    ends_the_worker: bool = False
+    """Whether no other tile would fare better on this worker: its GPU is lost."""
     log: str = ""
     """The traceback, where there is one."""
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """A worker that can render no tile of the run; none was tried."""
+
+    worker: str
+    reason: str
+
+
+Outcome = TileRecord | TileFailure | Unfit
+"""What a worker says of a tile, or of itself."""
 
 
 def checksum(pixels: NDArray[Any]) -> int:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.journal.tile_record import Outcome
 from tiledsim.scheduler.session.task import Job, render_tiles
 from tiledsim.scheduler.store.layout import Layout, Sized, choose_layout
 
-Task = Callable[[Job, Iterable[tuple[int, int]]], list[TileRecord | TileFailure]]
+Task = Callable[[Job, Iterable[tuple[int, int]]], list[Outcome]]
 """What workers do with the tiles of a batch; importable by them."""
 
 

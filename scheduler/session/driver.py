@@ -18,7 +18,7 @@ from tiledsim.errors import RunError
 from tiledsim.scheduler.journal.failure_logs import MOST_LOGS
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.record_table import numbers
-from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.journal.tile_record import Outcome, TileFailure, TileRecord, Unfit
 from tiledsim.scheduler.session.batches import Batch, BatchSize
 from tiledsim.scheduler.session.collaborators import Task
 from tiledsim.scheduler.session.events import (
@@ -27,6 +27,7 @@ from tiledsim.scheduler.session.events import (
     TileFailed,
     TileRetried,
     TilesDone,
+    WorkerDismissed,
     WorkersAwaited,
     WorkersCounted,
 )
@@ -39,7 +40,8 @@ FLUSH_SECONDS = 1.0
 FLUSH_RECORDS = 4096
 """Whichever comes first makes the driver write to the journal."""
 WORKERLESS_SECONDS = 30.0
-"""After so long without a worker it is said that the run waits for one."""
+"""After so long without a worker it is said that the run waits for one, or, where the last ones
+left because they could not render, the run ends."""
 TASKS_PER_THREAD = 3
 """Under way at once: one runs, one waits at the worker, one at the scheduler."""
 
@@ -64,7 +66,11 @@ class Driver:
         self._size = BatchSize(first_batch)
         self._unsent = int(done.size - np.count_nonzero(done))
         self._source = numbers(~done)
-        self._alone: deque[tuple[int, int]] = deque()
+        self._alone: deque[tuple[int, int, str]] = deque()
+        """Tiles that are sent by themselves, and on which worker they failed."""
+        self._dismissed: set[str] = set()
+        self._unfit: Unfit | None = None
+        """Who refused, since the last tile was done."""
         self._returned: deque[tuple[int, int]] = deque()
         self._unwritten: list[TileRecord] = []
         self._failures: list[TileFailure] = []
@@ -86,21 +92,23 @@ class Driver:
         for callback in self._callbacks:
             callback(event)
 
-    def _next_batch(self, threads: int) -> Batch:
-        """Return what to send next, nothing at the end: tiles that failed, one by one; those that
-        came back untouched; new ones.  Near the deadline, nothing.
+    def _next_batch(self, threads: int) -> tuple[Batch, str]:
+        """Return what to send next, nothing at the end, and a worker that is to be avoided: tiles
+        that failed, one by one; those that came back untouched; new ones.  Near the deadline,
+        nothing.
         """
         if self._deadline is not None and self._deadline.is_near():
-            return Batch.of(())
+            return Batch.of(()), ""
         if self._alone:
-            return Batch.of([self._alone.popleft()])
+            index, attempt, worker = self._alone.popleft()
+            return Batch.of([(index, attempt)]), worker
         size = self._size.next(self._unsent + len(self._returned), threads)
         if self._returned:
             several = range(min(size, len(self._returned)))
-            return Batch.of(self._returned.popleft() for _ in several)
+            return Batch.of(self._returned.popleft() for _ in several), ""
         batch = Batch.of((index, 1) for index in islice(self._source, size))
         self._unsent -= len(batch)
-        return batch
+        return batch, ""
 
     def work_through(self) -> None:
         """Render tiles until all have a record or have failed for good."""
@@ -117,7 +125,7 @@ class Driver:
                     for future, result in _completed(running):
                         batch = waiting.pop(future.key)
                         if future.status == "finished":
-                            self._take(batch, result)
+                            self._take(batch, result, crew)
                         else:
                             self._recover(batch, future.status, result)
                     if len(self._unwritten) >= FLUSH_RECORDS or self._due():
@@ -130,22 +138,27 @@ class Driver:
         """Send batches until enough are under way."""
         threads = max(crew.threads, 1)
         while len(waiting) < max(4, TASKS_PER_THREAD * threads):
-            batch = self._next_batch(threads)
+            batch, avoided = self._next_batch(threads)
             if not batch:
                 return
             self._tasks += 1
+            others = crew.others(avoided) if avoided else []
             future = self._client.submit(
                 self._task, self._job, batch, pure=False, retries=0,
+                workers=others or None, allow_other_workers=bool(others),
                 key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self._tasks}",
             )  # fmt: skip
             waiting[future.key] = batch
             running.add(future)
 
-    def _take(self, batch: Batch, results: list[TileRecord | TileFailure]) -> None:
+    def _take(self, batch: Batch, results: list[Outcome], crew: Crew) -> None:
         new, spent, tiles = [], 0.0, 0
         failures = []
         untouched = dict(batch)
         for result in results:
+            if isinstance(result, Unfit):
+                self._dismiss(result, crew)
+                continue
             untouched.pop(result.index, None)
             if isinstance(result, TileFailure):
                 failures.append(result)
@@ -162,6 +175,7 @@ class Driver:
                 self._deadline.learn(spent)
         if new:
             self.finished += len(new)
+            self._unfit = None
             self._unwritten += new
             self._tell(TilesDone(tuple(new)))
         for failure in failures:
@@ -170,7 +184,23 @@ class Driver:
                     f"{self._job.layout.tile_at(failure.index)} could not be written: "
                     f"{failure.error}; free some room there"
                 )
+            if failure.ends_the_worker:
+                self._dismiss(Unfit(failure.worker, failure.error), crew)
             self._retry(failure)
+
+    def _dismiss(self, unfit: Unfit, crew: Crew) -> None:
+        """Let a worker leave that can render nothing: it would fail faster than others work."""
+        from tiledsim.scheduler.cluster.leaving import leave
+
+        self._unfit = unfit
+        address = crew.address_of(unfit.worker)
+        if address is None or address in self._dismissed:
+            return
+        self._dismissed.add(address)
+        self._tell(WorkerDismissed(unfit.worker, unfit.reason))
+        self._client.run(
+            leave, reason=unfit.reason, workers=[address], wait=False, on_error="ignore"
+        )
 
     def _recover(self, batch: Batch, status: str, result: Any) -> None:
         """Deal with a task that brought no results: its worker died, or the scheduler did."""
@@ -182,14 +212,14 @@ class Driver:
             reason = "the task was cancelled, with its worker or by the scheduler"
         for index, attempt in batch:
             if len(batch) > 1:  # which of them it was is not known: none is charged
-                self._alone.append((index, attempt))
+                self._alone.append((index, attempt, ""))
             else:
                 self._retry(TileFailure(index, attempt, "?", reason))
 
     def _retry(self, failure: TileFailure) -> None:
         self._failures.append(replace(failure, log=""))
         if failure.attempt < self._attempts:
-            self._alone.append((failure.index, failure.attempt + 1))
+            self._alone.append((failure.index, failure.attempt + 1, failure.worker))
             self._tell(TileRetried(failure.index, failure.attempt, failure.error))
         else:
             kept = failure if len(self.failed) < MOST_LOGS else replace(failure, log="")
@@ -215,6 +245,11 @@ class Driver:
         self._flushed = time.monotonic()
         self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
         waits = crew.seconds_without >= WORKERLESS_SECONDS
+        if waits and self._unfit is not None:
+            raise RunError(
+                f"no worker is left that can render; {self._unfit.worker} said: "
+                f"{self._unfit.reason}"
+            )
         if waits and not self._waits:
             self._tell(WorkersAwaited(crew.seconds_without))
         self._waits = waits

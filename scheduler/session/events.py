@@ -57,6 +57,14 @@ class WorkersAwaited:
 
 
 @dataclass(frozen=True)
+class WorkerDismissed:
+    """A worker that can render no tile of the run leaves it; its tiles go to others."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class TilesDone:
     """Tiles that are written and recorded."""
 
@@ -94,6 +102,7 @@ Event = (
     | RunStarted
     | WorkersCounted
     | WorkersAwaited
+    | WorkerDismissed
     | TilesDone
     | TileRetried
     | TileFailed

@@ -26,7 +26,13 @@ from tiledsim.errors import BackendError
 from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
 from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
-from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord, measure
+from tiledsim.scheduler.journal.tile_record import (
+    Outcome,
+    TileFailure,
+    TileRecord,
+    Unfit,
+    measure,
+)
 from tiledsim.scheduler.session.opening.photons import photons_of
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
@@ -151,43 +157,52 @@ class _Begun:
 def render_tiles(
     job: Job, tiles: Iterable[tuple[int, int]],
     renderer_of: Callable[[str, str], Backend] = renderer_of,
-) -> list[TileRecord | TileFailure]:  # fmt: skip
+) -> list[Outcome]:  # fmt: skip
     """Render and write tiles, given as (number, attempt); one that fails does not harm the others.
 
-    A GPU renders the next tile while this one is written.  Nothing is reported done that is not
-    written.  Tiles may turn out much slower than those before them: after LONGEST_BATCH_SECONDS
-    what is done is returned, and the rest is left to the driver.
+    A worker that cannot render at all says so, once, and touches none.  A GPU renders the next
+    tile while this one is written.  Nothing is reported done that is not written.  Tiles may turn
+    out much slower than those before them: after LONGEST_BATCH_SECONDS what is done is returned,
+    and the rest is left to the driver.
     """
-    results: list[TileRecord | TileFailure] = []
+    try:
+        renderer = _renderer(job, renderer_of)
+    except Exception as error:
+        return [Unfit(worker_name(), said(error))]
+    results: list[Outcome] = []
     latest = time.monotonic() + LONGEST_BATCH_SECONDS
     begun: deque[_Begun] = deque()
     for index, attempt in tiles:
-        made = _begin(job, index, attempt, renderer_of)
+        made = _begin(job, index, attempt, renderer)
         if isinstance(made, TileFailure):
             results.append(made)
         else:
             begun.append(made)
         while begun and len(begun) > begun[0].ahead:
             results.append(_finish(job, begun.popleft()))
+        if results and getattr(results[-1], "ends_the_worker", False):
+            return results  # those begun came to nothing through no fault of theirs
         if time.monotonic() > latest:
             break
     return results + [_finish(job, made) for made in begun]
 
 
-def _begin(
-    job: Job, index: int, attempt: int, renderer_of: Callable[[str, str], Backend]
-) -> _Begun | TileFailure:
+def _renderer(job: Job, renderer_of: Callable[[str, str], Backend]) -> Backend | None:
+    """Make what renders the tiles of a run; None where its photons are stored already."""
+    if job.version != __version__:
+        raise BackendError(
+            f"this worker has tiledsim {__version__}, the run {job.version}; install the same"
+        )
+    return None if job.photons else renderer_of(job.backend, job.dtype)
+
+
+def _begin(job: Job, index: int, attempt: int, renderer: Backend | None) -> _Begun | TileFailure:
     tile = job.layout.tile_at(index)
     try:
-        if job.version != __version__:
-            raise BackendError(
-                f"this worker has tiledsim {__version__}, the run {job.version}; install the same"
-            )
         scene = scene_of(job.location, job.scene_hash)
-        if job.photons:
+        if renderer is None:
             pending = start_stored(photons_of(job.photons), scene, tile)
             return _Begun(index, attempt, tile, scene, pending, 0)
-        renderer = renderer_of(job.backend, job.dtype)
         pending = start_tile(renderer, scene, tile)
         return _Begun(index, attempt, tile, scene, pending, renderer.ahead)
     except Exception as error:
@@ -220,16 +235,21 @@ def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
 
 def _failure(index: int, attempt: int, error: Exception) -> TileFailure:
     """Say what went wrong with a tile; where the process cannot go on, end it."""
-    if getattr(error, "ends_the_process", False):
+    lost = getattr(error, "ends_the_process", False)
+    if lost:
         _end_the_process(error)
     full = isinstance(error, OSError) and error.errno in NO_ROOM
-    said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
     log = "".join(traceback.format_exception(error))[-LONGEST_LOG:]
-    return TileFailure(index, attempt, worker_name(), said, full, log)
+    return TileFailure(index, attempt, worker_name(), said(error), full, lost, log)
+
+
+def said(error: Exception) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 def _end_the_process(error: Exception) -> None:
-    """Make room for a fresh process, which a nanny starts; without one, go on and fail.
+    """Make room for a fresh process, which a nanny starts; without one, the worker is to leave.
 
     Every later CUDA call of this process would fail too, and its tiles with it.
     """

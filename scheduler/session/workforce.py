@@ -63,6 +63,14 @@ class Crew:
         self._most_workers = max(self._most_workers, len(self._names))
         self._most_threads = max(self._most_threads, self.threads)
 
+    def address_of(self, name: str) -> str | None:
+        """Return where a worker is, as far as is known."""
+        return next((a for a, (other, _) in self._names.items() if other == name), None)
+
+    def others(self, name: str) -> list[str]:
+        """Return where all workers but one are, as far as is known."""
+        return [address for address, (other, _) in self._names.items() if other != name]
+
     @property
     def workers(self) -> int:
         """Workers that are there, as far as is known."""

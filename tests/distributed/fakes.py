@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tiledsim.kernels import get_backend
 from tiledsim.kernels.rendered import OnHost
-from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.journal.tile_record import Outcome
 from tiledsim.scheduler.session.collaborators import Collaborators
-from tiledsim.scheduler.session.task import Job, render_tiles
+from tiledsim.scheduler.session.task import Job, render_tiles, worker_name
 from tiledsim.tile import Tile
 
 
@@ -21,7 +21,8 @@ class Faulty:
     """Renders as the CPU does, but raises, waits or dies as files in a folder tell it.
 
     ``raise-SLOW-FAST`` holds the number of times that the tile at this corner still raises;
-    ``wait`` holds seconds that every tile takes.
+    ``wait`` holds seconds that every tile takes; on the worker named in ``raise-on`` every tile
+    raises.
     """
 
     ahead = 0
@@ -39,15 +40,16 @@ class Faulty:
         if order.exists() and (times := int(order.read_text())) > 0:
             order.write_text(str(times - 1))
             raise ArithmeticError("told to fail")
+        broken = self._folder / "raise-on"
+        if broken.exists() and broken.read_text() == worker_name():
+            raise ArithmeticError("told to fail here")
         wait = self._folder / "wait"
         if wait.exists():
             time.sleep(float(wait.read_text()))
         return get_backend("cpu").render_bounded(scene, tile)
 
 
-def faulty_render_tiles(
-    job: Job, tiles: Iterable[tuple[int, int]]
-) -> list[TileRecord | TileFailure]:
+def faulty_render_tiles(job: Job, tiles: Iterable[tuple[int, int]]) -> list[Outcome]:
     """Do what a worker does, with the faulty renderer of TILEDSIM_TEST_FAULTS."""
     folder = Path(os.environ["TILEDSIM_TEST_FAULTS"])
     return render_tiles(job, tiles, lambda backend, dtype: Faulty(folder))

@@ -75,6 +75,18 @@ def test_a_tile_that_always_fails(
     same_as_undisturbed(tmp_path / "image.zarr", summary)
 
 
+def test_a_tile_that_failed_is_tried_on_another_worker(
+    tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check
+) -> None:
+    """One that fails every tile fails faster than the other renders, and gets most of them."""
+    (faults / "raise-on").write_text("0")
+    summary = run(
+        experiment, tmp_path / "image.zarr", workers=2, threads=1, attempts=2, collaborators=FAULTY
+    )
+    same_as_undisturbed(tmp_path / "image.zarr", summary)
+    assert summary.retried > 0
+
+
 def workers_below(process: psutil.Process) -> list[psutil.Process]:
     """The worker processes that nannies have started."""
     return [

@@ -1,10 +1,13 @@
 """Preloaded by Dask workers of tests: their GPU is the processor, through g++.
 
-``TILEDSIM_TEST_LOSE=FILE`` makes the first worker that finds the file remove it and lose its GPU.
+``TILEDSIM_TEST_LOSE=FILE`` makes the first worker that finds the file remove it and lose its GPU,
+and where the file says so, no later process finds that GPU any more, and other GPUs render nothing
+until there is a file ``go`` beside it.
 A worker of which ``TILEDSIM_TEST_NO_GPU`` is set has none.
 """
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,28 @@ from tiledsim.scheduler.session.opening import preflight
 class FragileDevice(ShimDevice):
     """Says what it was shown, and is lost when it is told so."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        self.order = Path(os.environ.get("TILEDSIM_TEST_LOSE", "/nowhere"))
+        if self.grave.exists():
+            raise DeviceError("cudaErrorNoDevice: no CUDA-capable device is detected")
+
+    @property
+    def grave(self) -> Path:
+        return self.order.with_name(f"lost-{self.shown}")
+
     def wait(self, *marks: float) -> None:
-        order = Path(os.environ.get("TILEDSIM_TEST_LOSE", "/nowhere"))
-        if marks and order.exists():
-            order.unlink()
+        while list(self.order.parent.glob("lost-*")) and not self.order.with_name("go").exists():
+            time.sleep(0.05)
+        if marks and self.order.exists():
+            if "for good" in self.order.read_text():
+                self.grave.touch()
+            self.order.unlink()
             raise DeviceError("cudaErrorIllegalAddress: told to be lost", lost=True)
 
     def describe(self) -> dict[str, str]:
-        return super().describe() | {"shown": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
+        return super().describe() | {"shown": self.shown}
 
 
 def status() -> tuple[bool, str]:

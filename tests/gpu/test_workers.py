@@ -16,7 +16,7 @@ from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from tests.gpu import shim_workers
 from tests.gpu.shim_device import COMPILER, ShimDevice
-from tiledsim.errors import BackendError
+from tiledsim.errors import BackendError, RunError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import choice
 from tiledsim.kernels.cuda.backend import CudaBackend, device_bytes
@@ -24,6 +24,8 @@ from tiledsim.reference.trace import trace
 from tiledsim.scheduler import launch, run
 from tiledsim.scheduler import open as open_store
 from tiledsim.scheduler.results.summary import Summary
+from tiledsim.scheduler.session import driver
+from tiledsim.scheduler.session.events import TileFailed, TileRetried, WorkerDismissed
 from tiledsim.scheduler.session.plan import make_plan
 from tiledsim.scheduler.store import files
 from tiledsim.scheduler.store import image as store
@@ -135,6 +137,46 @@ def test_a_lost_gpu_costs_its_process_and_nothing_else(
     assert summary.lost_workers == 1
     assert shards == expected
     assert summary.images == whole.images
+
+
+def test_a_gpu_lost_for_good_charges_no_tile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its new process finds no GPU: it would fail tiles faster than the other renders them."""
+    order = tmp_path / "lose"
+    order.write_text("for good")
+    monkeypatch.setenv("TILEDSIM_TEST_LOSE", str(order))
+    seen: list[Any] = []
+
+    def hear(event: Any) -> None:
+        seen.append(event)
+        if isinstance(event, WorkerDismissed | TileFailed):
+            (tmp_path / "go").touch()
+
+    _, summary = outcome(tmp_path / "b.zarr", gpus="2", callbacks=(hear,))
+    assert not order.exists()
+    assert summary.lost_workers >= 1
+    assert not [event for event in seen if isinstance(event, TileRetried | TileFailed)]
+    (dismissed,) = (event for event in seen if isinstance(event, WorkerDismissed))
+    (grave,) = tmp_path.glob("lost-*")
+    assert dismissed.worker == {"lost-GPU-aa": "gpu-0", "lost-GPU-bb": "gpu-1"}[grave.name]
+    assert "no CUDA-capable device" in dismissed.reason
+
+
+def test_when_the_last_gpu_is_lost_the_run_ends_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "WORKERLESS_SECONDS", 2.0)
+    order = tmp_path / "lose"
+    order.write_text("for good")
+    monkeypatch.setenv("TILEDSIM_TEST_LOSE", str(order))
+    with pytest.raises(
+        RunError, match=r"no worker is left that can render; gpu-0 said: .*detected"
+    ):
+        run(EXPERIMENT, tmp_path / "b.zarr", fsync=False, gpus="1")
+    order.with_name("lost-GPU-aa").unlink()
+    resumed = run(EXPERIMENT, tmp_path / "b.zarr", fsync=False, gpus="1", resume=True)
+    assert resumed.tiles == 4
 
 
 @contextmanager

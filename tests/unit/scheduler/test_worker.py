@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from tests.distributed.conftest import make_experiment
+from tiledsim.kernels import Backend
+from tiledsim.kernels.cuda.backend import LostDeviceError
 from tiledsim.kernels.rendered import Rendered
 from tiledsim.pixel_statistics import reduce_rows
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
-from tiledsim.scheduler.journal.tile_record import TileFailure
+from tiledsim.scheduler.journal.tile_record import TileFailure, Unfit
 from tiledsim.scheduler.session import task as worker
 from tiledsim.scheduler.session.opening.create import save_scene
 from tiledsim.scheduler.session.task import Job
@@ -62,9 +64,43 @@ def test_a_worker_of_another_version_renders_nothing(tmp_path: Path) -> None:
     """Such a one may join a run that has begun."""
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
     job = Job(str(tmp_path), "run", "0" * 64, layout, "cpu", "float64", False, version="9.9.9")
-    (failure,) = worker.render_tiles(job, [(0, 1)])
+    (refusal,) = worker.render_tiles(job, [(0, 1), (1, 1)])
+    assert isinstance(refusal, Unfit)
+    assert refusal.reason.endswith("the run 9.9.9; install the same")
+
+
+def test_a_worker_without_its_backend_touches_no_tile(tmp_path: Path) -> None:
+    def none(backend: str, dtype: str) -> Backend:
+        raise RuntimeError("libcuda.so.1: a broken file\nand more")
+
+    layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))
+    job = Job(str(tmp_path), "run", "0" * 64, layout, "cuda", "float64", False)
+    (refusal,) = worker.render_tiles(job, [(0, 1)], none)
+    assert refusal == Unfit(refusal.worker, "RuntimeError: libcuda.so.1: a broken file")
+
+
+def test_a_gpu_that_is_lost_ends_the_use_of_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no nanny starts another process."""
+
+    class Renderer:
+        ahead = 1
+
+        def start(self, scene: object, tile: Tile) -> "Renderer":
+            return self
+
+        def result(self) -> Rendered:
+            raise LostDeviceError("cudaErrorIllegalAddress")
+
+    described = SimpleNamespace(shape=(1, 1, 27, 9), noise=None, amorphous_table=None)
+    monkeypatch.setattr(worker, "scene_of", lambda *_: described)
+    layout = Layout((1, 1, 27, 9), (9, 9), (9, 9), (9, 9))
+    job = Job(str(tmp_path), "run", "0" * 64, layout, "cuda", "float64", False)
+    results = worker.render_tiles(job, [(0, 1), (1, 1), (2, 1)], lambda *_: Renderer())  # type: ignore[arg-type,return-value]
+    (failure,) = results
     assert isinstance(failure, TileFailure)
-    assert failure.error.endswith("the run 9.9.9; install the same")
+    assert failure.ends_the_worker
 
 
 def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(

@@ -68,6 +68,8 @@ class Driver:
         self._source = numbers(~done)
         self._alone: deque[tuple[int, int, str]] = deque()
         """Tiles that are sent by themselves, and on which worker they failed."""
+        self._elsewhere: dict[str, tuple[Any, set[str]]] = {}
+        """Tasks of such tiles, and the workers that they may go to."""
         self._dismissed: set[str] = set()
         self._unfit: Unfit | None = None
         """Who refused, since the last tile was done."""
@@ -124,8 +126,11 @@ class Driver:
                 while waiting:
                     for future, result in _completed(running):
                         batch = waiting.pop(future.key)
+                        _, others = self._elsewhere.pop(future.key, (None, None))
                         if future.status == "finished":
                             self._take(batch, result, crew)
+                        elif others and future.status == "cancelled" and not crew.has_any(others):
+                            self._alone.extend((index, attempt, "") for index, attempt in batch)
                         else:
                             self._recover(batch, future.status, result)
                     if len(self._unwritten) >= FLUSH_RECORDS or self._due():
@@ -142,14 +147,22 @@ class Driver:
             if not batch:
                 return
             self._tasks += 1
-            others = crew.others(avoided) if avoided else []
+            others = set(crew.others(avoided)) - self._dismissed if avoided else set()
             future = self._client.submit(
                 self._task, self._job, batch, pure=False, retries=0,
-                workers=others or None, allow_other_workers=bool(others),
+                workers=sorted(others) or None,
                 key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self._tasks}",
             )  # fmt: skip
             waiting[future.key] = batch
+            if others:
+                self._elsewhere[future.key] = future, others
             running.add(future)
+
+    def _let_anyone(self, crew: Crew) -> None:
+        """Take back tiles that may go to workers alone that have all left."""
+        for future, others in self._elsewhere.values():
+            if not crew.has_any(others):
+                future.cancel()
 
     def _take(self, batch: Batch, results: list[Outcome], crew: Crew) -> None:
         new, spent, tiles = [], 0.0, 0
@@ -243,6 +256,7 @@ class Driver:
             raise
         self._unwritten, self._failures = [], []
         self._flushed = time.monotonic()
+        self._let_anyone(crew)
         self._tell(WorkersCounted(crew.workers, crew.threads, session.lost_workers))
         waits = crew.seconds_without >= WORKERLESS_SECONDS
         if waits and self._unfit is not None:

@@ -71,6 +71,10 @@ class Crew:
         """Return where all workers but one are, as far as is known."""
         return [address for address, (other, _) in self._names.items() if other != name]
 
+    def has_any(self, addresses: set[str]) -> bool:
+        """Whether one of these is there, as far as is known."""
+        return not addresses.isdisjoint(self._names)
+
     @property
     def workers(self) -> int:
         """Workers that are there, as far as is known."""

@@ -22,7 +22,7 @@ class Faulty:
 
     ``raise-SLOW-FAST`` holds the number of times that the tile at this corner still raises;
     ``wait`` holds seconds that every tile takes; on the worker named in ``raise-on`` every tile
-    raises.
+    raises, and that named in ``die-on`` dies once.
     """
 
     ahead = 0
@@ -43,6 +43,10 @@ class Faulty:
         broken = self._folder / "raise-on"
         if broken.exists() and broken.read_text() == worker_name():
             raise ArithmeticError("told to fail here")
+        deadly = self._folder / "die-on"
+        if deadly.exists() and deadly.read_text() == worker_name():
+            deadly.unlink()
+            os._exit(1)
         wait = self._folder / "wait"
         if wait.exists():
             time.sleep(float(wait.read_text()))

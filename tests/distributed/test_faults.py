@@ -87,6 +87,24 @@ def test_a_tile_that_failed_is_tried_on_another_worker(
     assert summary.retried > 0
 
 
+def test_a_tile_that_is_for_others_alone_does_not_wait_for_them_for_ever(
+    tmp_path: Path, experiment: Experiment, faults: Path, same_as_undisturbed: Check
+) -> None:
+    (faults / "raise-on").write_text("0")
+
+    def end_the_other(event: Event) -> None:
+        if isinstance(event, TileRetried) and not (faults / "told").exists():
+            (faults / "told").touch()
+            (faults / "die-on").write_text("1")
+
+    summary = run(
+        experiment, tmp_path / "image.zarr", workers=2, threads=1, attempts=50,
+        callbacks=[end_the_other], collaborators=FAULTY,
+    )  # fmt: skip
+    same_as_undisturbed(tmp_path / "image.zarr", summary)
+    assert not (faults / "die-on").exists()
+
+
 def workers_below(process: psutil.Process) -> list[psutil.Process]:
     """The worker processes that nannies have started."""
     return [

@@ -3,6 +3,10 @@
 MkDocs calls :func:`on_files` (``hooks`` in mkdocs.yml).
 """
 
+import ast
+import inspect
+import itertools
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -65,12 +69,26 @@ def experiment_page() -> str:
         if model.__doc__:
             lines += [model.__doc__.strip(), ""]
         lines += ["| key | kind | default | what it is |", "|---|---|---|---|"]
+        described = descriptions(model)
         for key, field in model.model_fields.items():
             if not is_table(field):
-                cells = (f"`{key}`", kind(field), default(field), field.description or "")
+                cells = (f"`{key}`", kind(field), default(field), described.get(key, ""))
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines)
+
+
+def descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the text under each field of a model's source says of it."""
+    (written,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(written, ast.ClassDef)
+    found = {}
+    for field, below in itertools.pairwise(written.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            match below:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    found[field.target.id] = " ".join(text.split())
+    return found
 
 
 def tables(model: type[BaseModel], name: str) -> Iterator[tuple[str, type[BaseModel]]]:

@@ -33,18 +33,31 @@ class Experiment(Part):
     """Everything that determines the images of a run.  Dimensions: (shot, panel, slow, fast)."""
 
     version: Annotated[Literal[1], BeforeValidator(not_true)] = 1
+    """Of the format of experiment files."""
     title: str = ""
+    """For people."""
     mode: Mode = "spec"
+    """`spec`: the formulas of docs/physics.md; `c-parity`: what nanoBragg.c computes."""
     quirks: tuple[Quirk, ...] | None = None
+    """Departures of nanoBragg.c that are in force, by name, in place of those of the mode."""
     beam: Beam
+    """The incident beam."""
     crystal: Crystal = Crystal()
+    """The crystal."""
     structure_factors: StructureFactors
+    """Where structure factors come from."""
     detector: Detector = Detector()
+    """The detector."""
     rotation: Rotation = Rotation()
+    """How the crystal turns during the exposure."""
     sampling: Sampling = Sampling()
+    """How finely pixels are sampled."""
     background: Background = Background()
+    """What scatters besides the crystal."""
     noise: Noise | None = None
+    """Counts in place of photons, where the section is given."""
     shots: Shots = Shots()
+    """Several exposures."""
     run: dict[str, Preset | list[Preset] | dict[str, Preset | list[Preset]]] = Field(
         default_factory=dict
     )

@@ -17,12 +17,17 @@ class AmorphousLayer(Part):
     """A slab of something amorphous across the beam, by name or as a table of F."""
 
     material: Literal["water", "air", "helium", "ice", "paratone"] | None = None
+    """A built-in table: what the slab is made of."""
     stol_file: File | None = None
     """sin θ/λ (or 4 sin θ/λ, or Q) and F [electrons per molecule]."""
     unit: Literal["stol", "4stol", "Q"] = "stol"
+    """Of the table's first column: sin θ/λ or 4 sin θ/λ [1/Å], or Q = 4π sin θ/λ [1/Å]."""
     thickness_mm: Positive
+    """Along the beam."""
     density_g_per_cm3: Positive | None = None
+    """A material has its own."""
     molecular_weight_g_per_mol: Positive | None = None
+    """Of the molecule that F is for."""
     absorption_length_mm: Positive | None = None
     """Path over which the slab takes 1 − 1/e of a beam; with it the slab absorbs what it scatters.
     A material has its own."""
@@ -51,4 +56,6 @@ class Background(Part):
     """Scattering from a drop of water, as nanoBragg has it, and from amorphous layers."""
 
     water_um: NotNegative = 0.0
+    """Edge of a cube of water with nanoBragg's F of 2.57 electrons at every angle."""
     layers: Annotated[tuple[AmorphousLayer, ...], Field(max_length=1000)] = ()
+    """Slabs that scatter, in any number."""

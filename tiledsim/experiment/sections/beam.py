@@ -23,7 +23,9 @@ class Spectrum(Part):
     """Explicit wavelengths with their weights, along the beam."""
 
     wavelengths_A: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    """One a channel."""
     weights: tuple[NotNegative, ...] | None = None
+    """One a channel, of any sum; equal by default."""
 
     @model_validator(mode="after")
     def _as_many_weights(self) -> Self:
@@ -42,28 +44,49 @@ class Beam(Part):
     """The incident beam."""
 
     wavelength_A: Positive | None = None
+    """Central wavelength; or give energy_eV or a spectrum."""
     energy_eV: Positive | None = None
+    """Central photon energy; λ[Å] = 12398.42/E."""
     fluence_photons_per_m2: Brightness = DEFAULT_FLUENCE
+    """Photons of one exposure; the default makes a reflection's intensity F²."""
     flux_photons_per_s: Brightness | None = None
+    """In place of a fluence, with exposure_s and beamsize_mm."""
     exposure_s: Positive = 1.0
+    """Used with a flux."""
     beamsize_mm: Positive = 0.1
+    """Edge of the square beam, or full width at half maximum of a Gaussian one."""
     profile: Literal["tophat", "gaussian"] = "tophat"
+    """Of the beam across itself; a Gaussian's fluence is its peak."""
     polarization: Real = 0.0
     """Kahn's factor: from −1 to 1, but for the mode c-parity (see Experiment)."""
     polarization_correction: Switch = True
+    """false leaves the polarization factor at 1."""
     direction: Axis | None = None
+    """From the source to the sample; of the convention by default."""
     polarization_axis: Axis | None = None
+    """The E vector; of the convention by default."""
     hdiv_range_mrad: NotNegative | None = None
+    """Full horizontal divergence."""
     hdiv_step_mrad: Positive | None = None
+    """Between the sources of the divergence."""
     hdiv_steps: Count | None = None
+    """Number of sources across."""
     vdiv_range_mrad: NotNegative | None = None
+    """Full vertical divergence."""
     vdiv_step_mrad: Positive | None = None
+    """Between the sources of the divergence."""
     vdiv_steps: Count | None = None
+    """Number of sources in height."""
     round_divergence: Switch = True
+    """Leave out the corners of the divergence's grid."""
     dispersion_percent: NotNegative = 0.0
+    """Full range of wavelengths, of the central one."""
     dispersion_steps: Count | None = None
+    """Number of wavelengths."""
     source_file: File | None = None
+    """Lines of x y z [m], weight and wavelength [m]: explicit sources."""
     spectrum: Spectrum | None = None
+    """Explicit wavelengths."""
 
     @model_validator(mode="after")
     def _one_wavelength(self) -> Self:

@@ -36,10 +36,15 @@ class Mosaic(Part):
     """Mosaic domains: drawn with nanoBragg's generator, or given as rotation matrices."""
 
     spread_deg: NotNegative = 0.0
+    """Largest angle of the domains' rotations, which are isotropic."""
     spread_abc_deg: tuple[NotNegative, NotNegative, NotNegative] | None = None
+    """Widths about a, b and c of an anisotropic one."""
     domains: Domains | None = None
+    """Number of domains; 10 by default where there is a spread, else 1."""
     seed: Seed = 12345678
+    """Of the domains' rotations."""
     matrices_file: File | None = None
+    """Rotation matrices in place of drawn ones: .npy of (domains, 3, 3)."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -53,21 +58,35 @@ class Crystal(Part):
     """The unit cell, its orientation, the size and shape of the crystal and its domains."""
 
     cell_A_deg: tuple[Positive, Positive, Positive, Positive, Positive, Positive] | None = None
+    """a, b, c, α, β, γ."""
     mosflm_matrix_file: File | None = None
+    """A MOSFLM orientation matrix: cell and orientation."""
     vectors_A: Vectors | None = None
     """Direct vectors a, b, c in the laboratory, where the spindle is at 0."""
     space_group: str | None = None
+    """By its Hermann-Mauguin name or number; that of the file by default."""
     misset_deg: Vector | Literal["random"] | None = None
+    """Rotations about x, y and z from the default setting; or `"random"`."""
     misset_seed: Seed = 1
+    """Of a random misset."""
     cells: tuple[Cells, Cells, Cells] = (1, 1, 1)
+    """Unit cells along a, b and c of the coherent block."""
     size_um: Positive | tuple[Positive, Positive, Positive] | None = None
+    """Edge, or edges along a, b and c, of a crystal of many blocks."""
     volume_um3: Positive | None = None
+    """In place of size_um."""
     block_um: Positive | tuple[Positive, Positive, Positive] | None = None
+    """Edge, or edges, of a mosaic block, in place of cells."""
     B_A2: NotNegative = 0.0
+    """Isotropic Debye-Waller factor: F·exp(−B·(sin θ/λ)²)."""
     size_mm: tuple[NotNegative, NotNegative, NotNegative] = (0.0, 0.0, 0.0)
+    """Edges of the coherent block, as nanoBragg's -xtalsize; 0: from cells."""
     shape: Shape = "square"
+    """Of the spots: the transform of the block's shape."""
     fudge: Positive = 1.0
+    """Scales the width of round, gauss and tophat spots; 1 is the formula."""
     mosaic: Mosaic = Mosaic()
+    """Mosaic domains."""
 
     @property
     def has_cell(self) -> bool:

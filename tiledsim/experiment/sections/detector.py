@@ -26,8 +26,11 @@ class Sensor(Part):
     """Absorption in a sensor of some thickness, in layers."""
 
     depth_um: NotNegative | None = None
+    """Attenuation length 1/μ."""
     thickness_um: NotNegative = 0.0
+    """0: every photon is counted where it enters."""
     layers: Layers | None = None
+    """Depths that photons are captured at; two by default."""
 
 
 Rectangle = tuple[Whole, Whole, Whole, Whole]
@@ -41,10 +44,15 @@ class Panel(Part):
     """
 
     origin_mm: Vector
+    """The outer corner of pixel 0,0, in the laboratory."""
     fast_axis: Axis
+    """Along which pixels follow each other in a row."""
     slow_axis: Axis
+    """Along which rows follow each other."""
     size_px: tuple[Count, Count] | None = None
+    """Pixels along fast and slow, where it has fewer than the detector."""
     masked_px: tuple[Rectangle, ...] = ()
+    """Rectangles without a measurement."""
 
 
 class Detector(Part):
@@ -55,34 +63,62 @@ class Detector(Part):
     """
 
     geometry: File | None = None
+    """A file of another program that says where the detector stands."""
     model: str | None = None
+    """A detector by name: pixels, size, modules, sensor."""
 
     convention: Convention = "mosflm"
+    """The vectors before any rotation and the meaning of the beam centre."""
     pixel_mm: Positive = 0.1
+    """Edge of the square pixels."""
     size_px: tuple[Count, Count] = (1024, 1024)
+    """Pixels along fast and slow."""
     distance_mm: Positive = 100.0
+    """Along the beam."""
     close_distance_mm: Positive | None = None
+    """Along the normal; in place of distance_mm."""
     beam_x_mm: Real | None = None
+    """Beam centre in the convention's x; the middle by default."""
     beam_y_mm: Real | None = None
+    """Beam centre in the convention's y; the middle by default."""
     near_x_mm: Real | None = None
+    """Point of the detector that is nearest to the sample, in the convention's x."""
     near_y_mm: Real | None = None
+    """The same in y."""
     org_x_px: Real | None = None
+    """XDS's ORGX: the nearest point along fast, pixels counted from 1."""
     org_y_px: Real | None = None
+    """XDS's ORGY: the nearest point along slow, pixels counted from 1."""
     pivot: Pivot | None = None
+    """What keeps its place when the detector turns: the beam's spot or the sample's distance."""
     rotation_deg: Vector = (0.0, 0.0, 0.0)
+    """About the laboratory's x, y and z, in this order."""
     two_theta_deg: Real = 0.0
+    """About the 2θ axis, after the other rotations."""
     fast_axis: Axis | None = None
+    """In place of the convention's; convention custom."""
     slow_axis: Axis | None = None
+    """In place of the convention's; convention custom."""
     normal: Axis | None = None
+    """Away from the sample; fast × slow by default; convention custom."""
     two_theta_axis: Axis | None = None
+    """In place of the convention's; convention custom."""
     pix0_mm: Vector | None = None
+    """The outer corner of pixel 0,0, in place of distance and beam centre."""
     panels: tuple[Panel, ...] = ()
+    """Several panels, each where it stands."""
     curved: Switch = False
+    """Bent about the sample, every pixel at the distance, as nanoBragg's -curved_det."""
     point_pixel: Switch = False
+    """Leave out the obliquity of pixels: Ω = 1/R²."""
     sensor: Sensor = Sensor()
+    """Absorption in the sensor."""
     roi: tuple[Whole, Whole, Whole, Whole] | None = None
+    """Pixels that are rendered: fast_min, fast_max, slow_min, slow_max, inclusive."""
     mask_file: File | None = None
+    """SMV or .npy; pixels of value 0 are not rendered."""
     masked_px: tuple[Rectangle, ...] = ()
+    """Rectangles that are not rendered: fast_min, fast_max, slow_min, slow_max."""
 
     @model_validator(mode="after")
     def _rectangles_inside(self) -> Self:

@@ -18,11 +18,17 @@ class Rotation(Part):
     """
 
     start_deg: Real = 0.0
+    """Of the spindle, where the exposure begins."""
     range_deg: NotNegative | None = None
+    """Turned during the exposure."""
     step_deg: Positive | None = None
+    """Between φ steps, or of each frame of a series."""
     steps: Count | None = None
+    """φ steps of the exposure, or within a frame."""
     axis: Axis | None = None
+    """The spindle; of the convention by default."""
     frames: Count | None = None
+    """Exposures of a series, each of step_deg."""
 
     @model_validator(mode="after")
     def _frames_have_a_width(self) -> Self:

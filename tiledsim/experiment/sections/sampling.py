@@ -13,10 +13,15 @@ class Sampling(Part):
     """How finely pixels are sampled, and nanoBragg's switches for the corrections."""
 
     oversample: Oversampling | Literal["auto"] = "auto"
+    """Subpixels along each side of a pixel; by spot size where auto."""
     oversample_thick: Switch = False
+    """Absorption for each subpixel, as nanoBragg's switch; spec always does."""
     oversample_polar: Switch = False
+    """Polarization for each subpixel, as nanoBragg's switch; spec always does."""
     oversample_omega: Switch = False
+    """Solid angle for each subpixel, as nanoBragg's switch; spec always does."""
     dmin_A: NotNegative = 0.0
+    """Steps of higher resolution are left out; 0: none."""
     tolerance_photons: NotNegative | None = None
     """Bound of the error of every pixel; 0: every step is evaluated.  By default 1e-3, and 0 in the
     mode c-parity."""

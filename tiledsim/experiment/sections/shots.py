@@ -34,11 +34,13 @@ class Column(Part):
     lognormal: tuple[Annotated[Brightness, Field(gt=0)], NotNegative] | None = None
     """Median, and standard deviation of the natural logarithm."""
     choice: Annotated[tuple[Value | str, ...], Field(min_length=1)] | None = None
+    """Values that are drawn from."""
     weights: tuple[NotNegative, ...] | None = None
     """Of the choices."""
     linspace: tuple[Value, Value, Count] | None = None
     """First, last and number of values."""
     list: Annotated[tuple[Value | str, ...], Field(min_length=1)] | None = None
+    """Values, one a shot."""
     repeat: bool = False
     """Whether a list or linspace starts again after its last value."""
 
@@ -69,6 +71,7 @@ class Sase(Part):
     spike_eV: Positive
     """Full width at half maximum of the correlation of intensities: that of a spike."""
     channels: Annotated[int, Field(ge=2, le=10_000)] = 100
+    """Wavelengths of a spectrum."""
     span_eV: Positive | None = None
     """Width of all channels together; three bandwidths by default."""
 
@@ -77,20 +80,31 @@ class Shots(Part):
     """Several exposures of a crystal, and what differs from one to the next."""
 
     count: ShotCount = 1
+    """Number of exposures."""
     orientation: Literal["same", "random", "about_axis", "spread"] = "same"
+    """The same in all; uniform in SO(3); about an axis; or within a spread."""
     seed: Seed = 1
+    """With the shot's number, of all that is drawn."""
     misset_deg: tuple[Vector, ...] | None = None
+    """Three angles a shot."""
     vectors_A: tuple[Vectors, ...] | None = None
     """Direct vectors a, b, c of the crystal of each shot, in place of those of [crystal]."""
     axis: Vector | None = None
+    """Of `about_axis`."""
     range_deg: tuple[Real, Real] = (0.0, 360.0)
+    """Lowest and highest angle of `about_axis`."""
     spread_deg: NotNegative | None = None
+    """σ of each component of the rotation vector of `spread`."""
     columns: dict[str, Column] = Field(default_factory=dict)
+    """What else differs, by the column's name."""
     table: Path | None = None
+    """Rows from a file: CSV, Parquet or .npz."""
     labels: tuple[str, ...] = ()
     """Columns that no image depends on, though their names resemble those of others."""
     sase: Sase | None = None
+    """A spectrum of its own for each shot."""
     spectra_file: Path | None = None
+    """Spectra that rows choose from."""
     rows_sha256: str | None = None
     """Of rows that were given in Python (:meth:`tiledsim.Experiment.with_shots`)."""
     _rows: "Rows | None" = PrivateAttr(default=None)

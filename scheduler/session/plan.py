@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tiledsim.detector_model.spreading import working_bytes
 from tiledsim.errors import ExperimentError, StoreError
 from tiledsim.reach.choice import choose
 from tiledsim.scheduler.cluster.local import memory_bytes
@@ -112,7 +113,7 @@ def make_plan(
     tile_pixels = min(layout.tile[0] + 2 * halo, slow) * min(layout.tile[1] + 2 * halo, fast)
     own_pixels = min(layout.tile[0], slow) * min(layout.tile[1], fast)
     # A tile in float64, as it is stored, its mask, and what statistics and compression copy of it.
-    per_thread = tile_pixels * (8 + itemsize + 1 + 24)
+    per_thread = tile_pixels * (8 + itemsize + 1 + 24) + working_bytes(halo, *layout.tile)
     choice = choose(scene, backend)
     cost = (
         choice.share * steps * (tile_pixels / own_pixels) * SECONDS_PER_STEP

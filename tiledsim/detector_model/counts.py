@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tiledsim.detector_model.deviates import FLICKER, normal
 from tiledsim.detector_model.model import GAP, GOOD, CountModel, reach
-from tiledsim.detector_model.rows import detect_rows, digitise_rows, spread_rows
+from tiledsim.detector_model.rows import detect_rows, digitise_rows
+from tiledsim.detector_model.spreading import light_bits, side_of_block, spread_light
 from tiledsim.tile import Tile
 
 BAND_ROWS = 128
@@ -54,7 +55,7 @@ def count_photons(
     state
         GOOD, GAP, DEAD or HOT of every pixel, [slow, fast] or [panels, slow, fast].
     spread
-        The point spread as :func:`as_products` returns it.
+        The weights of the point spread, as :func:`whole_weights` returns them.
 
     Returns
     -------
@@ -67,31 +68,34 @@ def count_photons(
         For photons that are infinite.
     """
     _, _, slow, fast = shape
-    radius = 0 if spread is None else spread.shape[2] // 2
+    radius = 0 if spread is None else len(spread) // 2
     known = reach(tile, radius, slow, fast)
     if photons.shape != (known.rows, known.cols):
         raise ValueError(f"{photons.shape} photons for {known}: one for each pixel is needed")
-    if np.isinf(photons).any():
+    complete = bool(np.isfinite(photons).all())
+    if not complete and np.isinf(photons).any():
         raise FloatingPointError("a pixel is not a finite number; is the fluence too large?")
-    states = _states(state, photons, tile, known)
+    states = _states(state, None if complete else photons, tile, known)
     out = np.empty((tile.rows, tile.cols), dtype=model.dtype)
     flicker = flicker_factor(model, tile.shot)
-    band = _Band(model, photons, known, tile, radius, flicker, (slow, fast))
+    side = 0 if spread is None else side_of_block(radius, tile.rows, tile.cols)
+    bits = 0 if model.poisson else light_bits(model.gain)
+    band_rows = min(BAND_ROWS if spread is None else side - 2 * radius, tile.rows)
+    band = _Band(model, photons, known, tile, radius, flicker, (slow, fast), band_rows)
     overloads = 0
-    for start in range(0, tile.rows, BAND_ROWS):
-        stop = min(start + BAND_ROWS, tile.rows)
+    for start in range(0, tile.rows, band_rows):
+        stop = min(start + band_rows, tile.rows)
         values = band.detected(start, stop)
         if spread is not None:
-            light, values = values, np.empty((stop - start, tile.cols))
-            spread_rows(light, spread, values)
+            values = spread_light(values, spread, side, bits)
         first = _pixel(tile.panel, tile.slow_start + start, tile.fast_start, slow, fast)
         overloads += digitise_rows(
             values, states[start:stop], first, fast, model.seed, tile.shot, model.gain, model.adc,
             model.readout, float(model.top), float(model.gap), float(model.dead),
         )  # fmt: skip
         out[start:stop] = values
-    gaps = states == GAP
-    return Counted(out, overloads, gaps if gaps.any() else None)
+    gaps = None if complete and state is None else states == GAP
+    return Counted(out, overloads, gaps if gaps is not None and gaps.any() else None)
 
 
 def _pixel(panel: int, row: int, col: int, slow: int, fast: int) -> int:
@@ -100,14 +104,16 @@ def _pixel(panel: int, row: int, col: int, slow: int, fast: int) -> int:
 
 
 def _states(
-    state: NDArray[np.uint8] | None, photons: NDArray[np.float32], tile: Tile, known: Tile
+    state: NDArray[np.uint8] | None, photons: NDArray[np.float32] | None, tile: Tile, known: Tile
 ) -> NDArray[np.uint8]:
-    """Return the state of every pixel of a tile; what was not rendered is a gap."""
+    """Return the state of every pixel of a tile; what was not rendered, NaN, is a gap."""
     rows, cols = slice(tile.slow_start, tile.slow_stop), slice(tile.fast_start, tile.fast_stop)
     if state is None:
         states = np.full((tile.rows, tile.cols), GOOD, dtype=np.uint8)
     else:
         states = np.array((state if state.ndim == 2 else state[tile.panel])[rows, cols])
+    if photons is None:
+        return states
     down, across = tile.slow_start - known.slow_start, tile.fast_start - known.fast_start
     missing = np.isnan(photons[down : down + tile.rows, across : across + tile.cols])
     states[missing] = GAP
@@ -119,12 +125,12 @@ class _Band:
 
     def __init__(
         self, model: CountModel, photons: NDArray[np.float32], known: Tile, tile: Tile, radius: int,
-        flicker: float, panel: tuple[int, int],
+        flicker: float, panel: tuple[int, int], band_rows: int,
     ) -> None:  # fmt: skip
         self._model, self._photons, self._known, self._tile = model, photons, known, tile
         self._radius, self._flicker = radius, flicker
         self._slow, self._fast = panel
-        self._light = np.zeros((min(BAND_ROWS, tile.rows) + 2 * radius, tile.cols + 2 * radius))
+        self._light = np.zeros((band_rows + 2 * radius, tile.cols + 2 * radius))
         self._drawn = tile.slow_start - radius
         """The row of the panel from which on nothing is drawn yet."""
 

@@ -68,8 +68,8 @@ def uniforms(pixel: int, draw: int, stream: int, seed: int, shot: int) -> tuple[
 @exact
 def exp_minus(x: float) -> float:
     """Return exp(−x) for 0 ≤ x < 10."""
-    whole = int(x)
-    t = 0.5 - (x - whole)
+    whole = np.int32(x)  # of 32 bits, so that many are converted by one instruction
+    t = 0.5 - (x - np.float64(whole))
     total = _EXP[13]
     for k in range(12, -1, -1):
         total = total * t + _EXP[k]
@@ -154,18 +154,6 @@ def ln_probability(k: float, mean: float) -> float:
 
 
 @exact
-def _inverted(mean: float, u: float) -> float:
-    """Return the Poisson deviate of a small mean whose cumulative probability contains u."""
-    k = 0
-    p = exp_minus(mean)
-    while u > p and p > _NEGLIGIBLE:
-        u -= p
-        p *= mean * _RECIPROCALS[k]
-        k += 1
-    return float(k)
-
-
-@exact
 def _rejected(mean: float, u: float, v: float, pixel: int, seed: int, shot: int) -> float:
     """Return the Poisson deviate of a mean of at least 10; ``u`` and ``v`` are its first draw."""
     b = 0.931 + 2.53 * math.sqrt(mean)
@@ -186,22 +174,40 @@ def _rejected(mean: float, u: float, v: float, pixel: int, seed: int, shot: int)
 
 
 @exact
-def poisson_from(mean: float, u: float, v: float, pixel: int, seed: int, shot: int) -> float:
-    """Return a pixel's Poisson deviate, whose first two uniforms are known."""
-    if not mean > 0.0:
-        return 0.0
-    if mean < _INVERSION_BELOW:
-        return _inverted(mean, u)
-    if mean >= _LARGEST_MEAN:
-        return mean
-    return _rejected(mean, u, v, pixel, seed, shot)
+def inverted_lanes(means: Array, u: Array, p: Array, counts: Array) -> None:
+    """Fill counts [LANES] with the Poisson deviates of means below INVERSION_BELOW; 0 for others.
+
+    The deviate of a mean is the number whose cumulative probability contains its uniform ``u``.
+    All lanes take a step together, by vector instructions; ``u`` and ``p`` [LANES] are used up.
+    """
+    for j in range(LANES):
+        small = (means[j] > 0.0) & (means[j] < _INVERSION_BELOW)
+        at_zero = exp_minus(means[j] if small else 0.0)
+        p[j] = at_zero if small else 2.0  # what no uniform is above: the count stays 0
+        counts[j] = 0.0
+    step = 0
+    while True:
+        going = 0
+        for j in range(LANES):
+            left, here = u[j], p[j]
+            goes = (left > here) & (here > _NEGLIGIBLE)
+            u[j] = left - (here if goes else 0.0)
+            counts[j] += 1.0 if goes else 0.0
+            following = here * (means[j] * _RECIPROCALS[step])
+            p[j] = following if goes else here
+            going += goes
+        if going == 0:
+            return
+        step += 1
 
 
 @exact
-def poisson(mean: float, pixel: int, seed: int, shot: int) -> float:
-    """Return a pixel's Poisson deviate, a whole number; 0 where the mean is not above 0."""
-    u, v = uniforms(pixel, 0, POISSON, seed, shot)
-    return poisson_from(mean, u, v, pixel, seed, shot)
+def poisson_large(mean: float, u: float, v: float, pixel: int, seed: int, shot: int) -> float:
+    """Return the Poisson deviate of a mean of at least INVERSION_BELOW, whose first uniforms are
+    known."""
+    if mean >= _LARGEST_MEAN:
+        return mean
+    return _rejected(mean, u, v, pixel, seed, shot)
 
 
 class Words(NamedTuple):

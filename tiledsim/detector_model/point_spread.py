@@ -1,8 +1,6 @@
 """Point spread functions: how light of one pixel reaches its neighbours.
 
-A kernel is kept as a sum of products of a column and a row: one for a Gaussian, a few for a smooth
-kernel, as many as it has rows for any other.  A pixel's sum has one order, whatever it is part of,
-so that the image does not depend on the tiles to the last bit.
+Kernels are integrals over pixels; :mod:`tiledsim.detector_model.spreading` applies them.
 """
 
 import math
@@ -22,8 +20,6 @@ FIBER_CORE: Final = 0.652383013252053
 """g/FWHM of the fibre taper: half the maximum of g/2π·(g² + r²)^(−3/2) is at r = FWHM/2."""
 LARGEST_RADIUS: Final = 512
 _LARGEST_FILE: Final = 64 << 20
-_NEGLIGIBLE: Final = 1e-14
-"""Of a kernel's largest element: what a sum of products may leave out."""
 
 
 def gaussian_kernel(fwhm: float, radius: int) -> Array:
@@ -92,28 +88,6 @@ def read_kernel(path: Path) -> Array:
     down, across = (radius - side // 2 for side in kernel.shape)
     square[down : down + kernel.shape[0], across : across + kernel.shape[1]] = kernel
     return square
-
-
-def as_products(kernel: Array) -> Array:
-    """Write a kernel [2r+1, 2r+1] as Σ column ⊗ row: [terms, 2 (column, row), 2r+1], of sum 1.
-
-    By cross approximation with full pivots, in operations that every machine rounds alike.
-    """
-    rest = kernel / kernel.sum()
-    # The light of a pixel goes to its neighbours: a neighbour gathers it with the kernel turned.
-    rest = rest[::-1, ::-1].copy()
-    largest = float(rest.max())
-    terms: list[Array] = []
-    while len(terms) < len(kernel):
-        i, j = np.unravel_index(int(np.abs(rest).argmax()), rest.shape)
-        if abs(rest[i, j]) <= _NEGLIGIBLE * largest:
-            break
-        column, row = rest[:, j].copy(), rest[i, :] / rest[i, j]
-        terms.append(np.stack([column, row]))
-        rest -= np.outer(column, row)
-    products = np.stack(terms)
-    products[:, 0] /= math.fsum(math.fsum(c) * math.fsum(r) for c, r in products)
-    return products
 
 
 def check_radius(radius: int, slow: int, fast: int) -> None:

@@ -1,4 +1,4 @@
-"""Rows of photons to rows of counts, compiled for the CPU: detected, spread, read out."""
+"""Rows of photons to rows of counts, compiled for the CPU: detected, read out."""
 
 import math
 
@@ -11,17 +11,16 @@ from tiledsim.detector_model.deviates import (
     POISSON,
     READOUT,
     fill_uniforms,
-    poisson_from,
+    inverted_lanes,
+    poisson_large,
     quantile,
     room_for_words,
 )
 from tiledsim.detector_model.model import DEAD, GAP, GOOD, HOT
-from tiledsim.jit import exact_jit, wide_vectors
+from tiledsim.detector_model.numbers import INVERSION_BELOW
+from tiledsim.jit import exact_jit
 
 Array = NDArray[np.float64]
-
-_BLOCK = 256
-"""Columns that are spread together, so that they stay in the processor's caches."""
 
 
 @exact_jit
@@ -44,7 +43,8 @@ def detect_rows(
     """
     rows, cols = photons.shape
     u, v, words = np.empty(LANES), np.empty(LANES), room_for_words()
-    means = np.empty(LANES)
+    means, p, counts = np.zeros(LANES), np.empty(LANES), np.empty(LANES)
+    left = np.empty(LANES)
     for row in range(rows):
         for col in range(0, cols, LANES):
             pixel = first + row * stride + col
@@ -57,10 +57,12 @@ def detect_rows(
                     means[j] *= max(1.0 + calibration * quantile(u[j]), 0.0)
             if poisson:
                 fill_uniforms(words, pixel, POISSON, seed, shot, u, v)
+                left[:] = u
+                inverted_lanes(means, left, p, counts)
                 for j in range(width):
-                    detected[row, col + j] = poisson_from(
-                        means[j], u[j], v[j], pixel + j, seed, shot
-                    )
+                    if means[j] >= INVERSION_BELOW:
+                        counts[j] = poisson_large(means[j], u[j], v[j], pixel + j, seed, shot)
+                    detected[row, col + j] = counts[j]
             else:
                 for j in range(width):
                     detected[row, col + j] = means[j] if means[j] > 0.0 else 0.0
@@ -100,42 +102,3 @@ def digitise_rows(
                     x = top
                 detected[row, col + j] = x
     return overloads
-
-
-@exact_jit
-def spread_rows(light: Array, products: Array, out: Array) -> None:
-    """Gather the light of the neighbours: out [rows, cols] of light [rows + 2r, cols + 2r]."""
-    wide_vectors()
-    rows, cols = out.shape
-    taps = products.shape[2]
-    whole = taps - taps % 4
-    part, line = np.empty(_BLOCK + taps - 1), np.empty(_BLOCK)
-    for col in range(0, cols, _BLOCK):
-        width = min(_BLOCK, cols - col)
-        for row in range(rows):
-            line[:] = 0.0
-            for term in range(products.shape[0]):
-                part[:] = 0.0
-                for i in range(0, whole, 4):  # four at once: the sum stays in registers
-                    w0, w1 = products[term, 0, i], products[term, 0, i + 1]
-                    w2, w3 = products[term, 0, i + 2], products[term, 0, i + 3]
-                    for j in range(width + taps - 1):
-                        x = part[j] + w0 * light[row + i, col + j]
-                        x += w1 * light[row + i + 1, col + j]
-                        x += w2 * light[row + i + 2, col + j]
-                        part[j] = x + w3 * light[row + i + 3, col + j]
-                for i in range(whole, taps):
-                    w0 = products[term, 0, i]
-                    for j in range(width + taps - 1):
-                        part[j] += w0 * light[row + i, col + j]
-                for i in range(0, whole, 4):
-                    w0, w1 = products[term, 1, i], products[term, 1, i + 1]
-                    w2, w3 = products[term, 1, i + 2], products[term, 1, i + 3]
-                    for j in range(width):
-                        x = line[j] + w0 * part[i + j] + w1 * part[i + j + 1]
-                        line[j] = x + w2 * part[i + j + 2] + w3 * part[i + j + 3]
-                for i in range(whole, taps):
-                    w0 = products[term, 1, i]
-                    for j in range(width):
-                        line[j] += w0 * part[i + j]
-            out[row, col : col + width] = line[:width]

@@ -160,7 +160,7 @@ class Scene:
     pixel_state: NDArray[np.uint8] | None = None
     """GOOD, GAP, DEAD or HOT: [slow, fast], or [P, slow, fast]; None: all are good."""
     spread: Array | None = None
-    """The point spread as a sum of products [terms, 2, 2r+1]."""
+    """The weights of the point spread [2r+1, 2r+1], of sum 1, in steps of 2^-40."""
 
     shot_names: tuple[str, ...] = ()
     """Columns of a campaign's table (:mod:`tiledsim.campaign.columns`)."""
@@ -230,7 +230,7 @@ class Scene:
     @property
     def halo(self) -> int:
         """Pixels around a tile whose photons its counts depend on."""
-        return 0 if self.spread is None else self.spread.shape[2] // 2
+        return 0 if self.spread is None else len(self.spread) // 2
 
     @property
     def stored_dtype(self) -> str:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from tiledsim.detector_model.model import DEAD, GAP, HOT, CountModel
 from tiledsim.detector_model.modules import gaps_of
 from tiledsim.detector_model.point_spread import (
-    as_products,
     check_radius,
     fiber_kernel,
     gaussian_kernel,
     radius_of_tail,
     read_kernel,
 )
+from tiledsim.detector_model.spreading import whole_weights
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Detector, Noise, PointSpread
 from tiledsim.scene.detector.pixel_files import read_pixels
@@ -32,7 +32,7 @@ class NoiseParts(NamedTuple):
     state: NDArray[np.uint8] | None
     """State of every pixel [slow, fast] or [panels, slow, fast]; None where all are good."""
     spread: Array | None
-    """The point spread as a sum of products."""
+    """The weights of the point spread [2r+1, 2r+1], of sum 1."""
 
 
 def build_noise(noise: Noise | None, detector: Detector) -> NoiseParts:
@@ -122,7 +122,7 @@ def pixel_states(noise: Noise, detector: Detector) -> NDArray[np.uint8] | None:
 
 
 def build_spread(spread: PointSpread, detector: Detector) -> Array | None:
-    """Return the point spread as a sum of products, None where there is none."""
+    """Return the weights of the point spread, None where there is none."""
     fast, slow = detector.size_px
     if spread.kernel_file is not None:
         kernel = read_kernel(spread.kernel_file)
@@ -135,7 +135,7 @@ def build_spread(spread: PointSpread, detector: Detector) -> Array | None:
                     f"{spread.kernel_file}: nothing is left within radius_px = {spread.radius_px}"
                 )
         check_radius(len(kernel) // 2, slow, fast)
-        return as_products(kernel)
+        return whole_weights(kernel)
     if spread.kind is None:
         return None
     fwhm = spread.fwhm_um / UM / (detector.pixel_mm / MM)
@@ -144,4 +144,4 @@ def build_spread(spread: PointSpread, detector: Detector) -> Array | None:
     )
     check_radius(radius, slow, fast)
     made = gaussian_kernel if spread.kind == "gaussian" else fiber_kernel
-    return as_products(made(fwhm, radius))
+    return whole_weights(made(fwhm, radius))

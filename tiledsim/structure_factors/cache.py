@@ -33,7 +33,7 @@ def recall(key: str) -> AtomSums | None:
     """Return what was kept under a key; None where that is nothing, or damaged."""
     path = folder() / f"{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             sums = AtomSums(
                 kept["hkl"], kept["F0"], tuple(str(e) for e in kept["elements"]), kept["partial"]
             )

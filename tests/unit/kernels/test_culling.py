@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import experiments
@@ -64,6 +64,8 @@ def test_every_pixel_is_within_the_bound_and_no_tile_shows(
     cut_fast: int,
     cut_slow: int,
 ) -> None:
+    # The tails of `round` fall as the fourth power: below 1e-8 each reflection reaches each pixel.
+    assume(shape != "round" or relative >= 1e-8)
     experiment = _with(drawn, 1e300, relative, shape=shape, cells=cells)
     scene = build_scene(experiment)
     image, bound = _listed(scene, _whole(scene))

@@ -24,11 +24,6 @@ from tiledsim.vectors import Array
 DMIN_MARGIN = 0.8
 """Structure factors are read to a finer resolution, by this factor, than the detector needs before
 wavelength, cell or distance differ; always the same, so that shots do not depend on others."""
-LIT_LAYERS = frozenset({
-    "fluence_photons_per_m2", "wavelength_A", "spectrum", "polarization", "distance_mm",
-    "detector_shift_fast_mm", "detector_shift_slow_mm",
-})  # fmt: skip
-"""Columns that amorphous layers would follow, whose background is that of all shots."""
 
 
 def build_campaign(experiment: Experiment) -> Scene:
@@ -46,7 +41,6 @@ def build_campaign(experiment: Experiment) -> Scene:
             "[shots] sase and spectra_file give the spectrum of each shot; leave out beam.spectrum "
             "and source_file"
         )
-    _refuse_what_is_not_there(experiment, names)
     spectrum: Spectrum | None = None
     if shots.sase is not None:
         model = sase_model(shots.sase, shots.seed)
@@ -81,25 +75,6 @@ def build_campaign(experiment: Experiment) -> Scene:
         central_wavelength=one.beam.central_wavelength_A / ANGSTROM,
         auto_oversample=experiment.sampling.oversample == "auto",
     )  # fmt: skip
-
-
-def _refuse_what_is_not_there(experiment: Experiment, names: tuple[str, ...]) -> None:
-    """Refuse what would change a shot's image and has no effect on it here."""
-    shots = experiment.shots
-    if shots.vectors_A is not None:
-        raise ExperimentError(
-            "[shots] vectors_A (crystals of a geometry file) and columns, a table or spectra of "
-            "shots are both given; give one"
-        )
-    if not experiment.background.layers:
-        return
-    varied = [name for name in names if name in LIT_LAYERS]
-    varied += [name for name in ("sase", "spectra_file") if getattr(shots, name) is not None]
-    if varied:
-        raise ExperimentError(
-            f"[shots] {varied[0]} differs from shot to shot and background.layers are the same "
-            "for all; leave out one of the two (water_um follows each shot)"
-        )
 
 
 def table_of(experiment: Experiment) -> ShotTable:

@@ -28,6 +28,13 @@ from tiledsim.units import HC_EV_A
 Array = NDArray[np.float64]
 Cell = tuple[float, ...]
 
+MOVES = frozenset({"distance_mm", "detector_shift_fast_mm", "detector_shift_slow_mm"})
+"""Columns that move the detector."""
+LIGHTS_LAYERS = MOVES | {
+    "fluence_photons_per_m2", "wavelength_A", "energy_eV", "spectrum", "polarization",
+}  # fmt: skip
+"""Columns that amorphous layers would follow, whose background is that of all shots."""
+
 
 @dataclass(frozen=True)
 class ShotTable:
@@ -151,7 +158,7 @@ def _stacked(
 def _check_together(experiment: Experiment, columns: Mapping[str, NDArray[np.generic]]) -> None:
     """Refuse columns that contradict the experiment, or that it gives nothing to act on."""
     crystal, shots = experiment.crystal, experiment.shots
-    moved = {"distance_mm", "detector_shift_fast_mm", "detector_shift_slow_mm"} & set(columns)
+    moved = MOVES & set(columns)
     sized = crystal.size_um is not None or crystal.volume_um3 is not None
     refusals = {
         "wavelength_A": ("energy_eV" in columns, "energy_eV is a column too; give one"),
@@ -179,6 +186,18 @@ def _check_together(experiment: Experiment, columns: Mapping[str, NDArray[np.gen
     if (spread := [name for name in CELLS if name in columns]) and any(crystal.size_mm):
         raise ExperimentError(
             f"[shots] column '{spread[0]}' and crystal.size_mm are both the size; give one"
+        )
+    if shots.vectors_A is not None:
+        raise ExperimentError(
+            "[shots] vectors_A (crystals of a geometry file) and columns, a table or spectra of "
+            "shots are both given; give one"
+        )
+    lit = sorted(LIGHTS_LAYERS & set(columns))
+    lit += [name for name in ("sase", "spectra_file") if getattr(shots, name) is not None]
+    if lit and experiment.background.layers:
+        raise ExperimentError(
+            f"[shots] {lit[0]} differs from shot to shot and background.layers are the same for "
+            "all; leave out one of the two (water_um follows each shot)"
         )
     if experiment.active_quirks:
         raise ExperimentError(

@@ -269,12 +269,22 @@ def test_sections_that_make_no_sense(text: str, match: str, tmp_path: Path) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_crystals_of_a_geometry_file_exclude_columns() -> None:
+    crystals = (((70.0, 0, 0), (0, 80.0, 0), (0, 0, 90.0)),) * 6
+    made = campaign({"polarization": {"uniform": (0, 1)}}, shots={"vectors_A": crystals})
+    with pytest.raises(ExperimentError, match=r"vectors_A .* and columns"):
+        build_scene(made)
+
+
 def test_layers_are_those_of_all_shots() -> None:
     # Their background is that of the first description: what they would follow is refused.
     layers = {"layers": ({"material": "air", "thickness_mm": 30.0},)}
     varied = campaign({"fluence_photons_per_m2": {"uniform": (1e20, 2e20)}})
     with pytest.raises(ExperimentError, match="fluence_photons_per_m2 differs from shot to shot"):
         build_scene(varied.replace(background=layers))
+    energies = campaign({"energy_eV": {"uniform": (12000, 12400)}})
+    with pytest.raises(ExperimentError, match="energy_eV differs from shot to shot"):
+        build_scene(energies.replace(background=layers))
     build_scene(campaign({"cell_a_A": {"uniform": (70, 71)}}).replace(background=layers))
 
 

@@ -13,7 +13,6 @@ GENERATOR = Path(__file__).parents[3] / "docs" / "reference" / "generate.py"
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    pytest.importorskip("mkdocs")
     spec = importlib.util.spec_from_file_location("generate", GENERATOR)
     assert spec is not None
     assert spec.loader is not None

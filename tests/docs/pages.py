@@ -47,20 +47,14 @@ def blocks(page: Path) -> Iterator[Block]:
 
 def commands() -> list[Block]:
     """Return each line of a block that calls tiledsim or a benchmark, without its prompt."""
-    found = []
-    for page in PAGES:
-        for block in blocks(page):
-            if block.kind in ("toml", "python", "mermaid"):
-                continue
-            joined = re.sub(r"\\\n\s*", "", block.text)
-            for line in joined.splitlines():
-                line = re.sub(r"\s+#.*", "", line.removeprefix("$ "))
-                found += [
-                    Block(block.where, "command", part.strip())
-                    for part in re.split(r"\s(?:&&|\|)\s", line)
-                    if re.match(r"tiledsim |python benchmarks/", part)
-                ]
-    return found
+    typed = [b for page in PAGES for b in blocks(page) if b.kind in ("", "console")]
+    return [
+        Block(block.where, "command", part)
+        for block in typed
+        for line in re.sub(r"\\\n\s*", "", block.text).splitlines()
+        for part in re.split(r"\s+(?:&&|\|)\s+", re.sub(r"\s+#.*", "", line.removeprefix("$ ")))
+        if re.match(r"tiledsim |python benchmarks/", part)
+    ]
 
 
 def of_kind(kind: str) -> list[Block]:

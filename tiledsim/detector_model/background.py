@@ -3,8 +3,9 @@
 Blocks are cut from the corner of the panel, whatever the tiles are, so that a pixel has the same
 bits in any tile.  In a block a polynomial of degree 11 each way goes through the values at 12 x
 12 Chebyshev points; it is taken where it meets direct values at 5 x 5 other points, the corners and
-edges among them, to TOLERANCE of each.  Else the block is cut in four, and a small one is computed
-pixel by pixel, as it is where a table has bends.
+edges among them, to TOLERANCE of each; else the block is cut in four.  Where a table has bends,
+such a polynomial, checked likewise, stands for all but F, which is looked up for each pixel.  A
+small block is computed pixel by pixel.
 """
 
 import threading
@@ -14,7 +15,14 @@ from typing import Final
 
 import numpy as np
 
-from tiledsim.detector_model.amorphous import Panel, at_points, panel_of
+from tiledsim.detector_model.amorphous import (
+    GAUSS,
+    Panel,
+    add_with_F,
+    at_points,
+    panel_of,
+    without_F,
+)
 from tiledsim.jit import exact_jit
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
@@ -25,6 +33,8 @@ NODES: Final = 12
 CHECKS: Final = 5
 TOLERANCE: Final = 1e-10
 """Relative, at the points where a polynomial is checked; elsewhere tests find at most 1e-9."""
+BENT: Final = 128**2
+"""Pixels of a block from which on a table that resists has bends, most likely."""
 SMALLEST: Final = 600
 """Pixels of a block up to which a polynomial is not worth its points."""
 
@@ -93,10 +103,36 @@ def _fill(panel: Panel, block: tuple[int, int, int, int], tile: Tile, out: Array
         _combine(values, np.ascontiguousarray(across.at_pixels[left - c0 : right - c0].T), along)
         _combine(down.at_pixels[top - r0 : bottom - r0], along, out[rows, cols])
         return
+    bent = (r1 - r0) * (c1 - c0) <= BENT and not panel.curved
+    if bent and _fill_bent(panel, block, (top, bottom, left, right), out[rows, cols]):
+        return
     middle = ((r0 + r1) // 2, (c0 + c1) // 2)
     for lower, upper in ((r0, middle[0]), (middle[0], r1)):
         for first, last in ((c0, middle[1]), (middle[1], c1)):
             _fill(panel, (lower, upper, first, last), tile, out)
+
+
+def _fill_bent(
+    panel: Panel, block: tuple[int, int, int, int], part: tuple[int, int, int, int], out: Array
+) -> bool:
+    """Fill a part of a block of a flat panel, F of each pixel by itself; tell whether it holds."""
+    r0, r1, c0, c1 = block
+    top, bottom, left, right = part
+    down, across = _basis(r1 - r0), _basis(c1 - c0)
+    at_rows = np.ascontiguousarray(down.at_gauss[:, top - r0 : bottom - r0])
+    at_cols = np.ascontiguousarray(across.at_gauss[:, left - c0 : right - c0].transpose(0, 2, 1))
+    out[...] = 0.0
+    for layer in range(panel.sensor_layers):
+        for source in range(len(panel.sources)):
+            for material in range(len(panel.photons)):
+                one = (panel, layer, source, material)
+                values = without_F(*one, r0 + down.nodes, c0 + across.nodes)
+                direct = without_F(*one, r0 + down.checks, c0 + across.checks)
+                guessed = down.at_checks @ values @ across.at_checks.T
+                if not (np.abs(guessed - direct) <= TOLERANCE * direct).all():
+                    return False
+                add_with_F(*one, values, at_rows, at_cols, top, left, out)
+    return True
 
 
 def _centres(start: int, stop: int) -> Array:
@@ -127,6 +163,9 @@ class _Basis:
         self.checks = pixels / 2.0 + ends * (last - first) / 2.0
         self.at_pixels = basis((np.arange(pixels) + 0.5) * 2.0 / pixels - 1.0)
         self.at_checks = basis(self.checks * 2.0 / pixels - 1.0)
+        centres = np.arange(pixels) + 0.5
+        points = [basis((centres + off) * 2.0 / pixels - 1.0) for off in (-GAUSS, GAUSS)]
+        self.at_gauss = np.stack(points)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import tiledsim.detector_model.background as stage
-from tiledsim.detector_model.amorphous import slab
+from tiledsim.detector_model.amorphous import amplitude, first_rows, panel_of, slab
 from tiledsim.detector_model.background import background
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Experiment
@@ -118,9 +118,9 @@ def direct(scene: Scene, slow: Any, fast: Any) -> Any:
 
 
 @settings(deadline=None, max_examples=15)
-@given(data=st.data())
-def test_a_tile_has_the_bytes_of_the_whole(data: Any) -> None:
-    scene = build_scene(experiment(AIR, n=330))
+@given(data=st.data(), layer=st.sampled_from([AIR, WATER]))
+def test_a_tile_has_the_bytes_of_the_whole(data: Any, layer: dict[str, Any]) -> None:
+    scene = build_scene(experiment(layer, n=330))
     _, _, slow, fast = scene.shape
     a, b = sorted(data.draw(st.lists(st.integers(0, slow), min_size=2, max_size=2, unique=True)))
     c, d = sorted(data.draw(st.lists(st.integers(0, fast), min_size=2, max_size=2, unique=True)))
@@ -135,19 +135,21 @@ values = st.lists(st.floats(0.0, 1e3), min_size=1, max_size=12)
 @settings(deadline=None, max_examples=60)
 @given(y=values, data=st.data())
 def test_between_points_F_is_monotone_and_not_negative(y: list[float], data: Any) -> None:
-    from tiledsim.detector_model.amorphous import amplitude
-
     gaps = data.draw(st.lists(st.floats(1e-3, 1.0), min_size=len(y), max_size=len(y)))
     table = with_slopes(np.column_stack([np.cumsum(gaps), y]))
+    panel = panel_of(build_scene(experiment(AIR, n=40)), 0)
+    assert panel is not None
+    parts = np.array([0, len(y)])
+    panel = panel._replace(table=table, parts=parts, rows=first_rows(table, parts))
     for i in range(len(y) - 1):
         found = np.array(
-            [amplitude(table, 0, len(y), s) for s in np.linspace(table[i, 0], table[i + 1, 0], 20)]
+            [amplitude(panel, 0, s) for s in np.linspace(table[i, 0], table[i + 1, 0], 20)]
         )
         slack = 1e-12 * max(y)
         assert (np.diff(found) * np.sign(y[i + 1] - y[i]) >= -slack).all()
         assert (found >= 0).all()
-    assert amplitude(table, 0, len(y), 0.0) == y[0]
-    assert amplitude(table, 0, len(y), 1e3) == y[-1]
+    assert amplitude(panel, 0, 0.0) == y[0]
+    assert amplitude(panel, 0, 1e3) == y[-1]
 
 
 def test_total_over_a_sphere(tmp_path: Path) -> None:

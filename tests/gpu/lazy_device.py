@@ -78,13 +78,13 @@ class LazyDevice:
         weakref.finalize(buffer, self._device.give, array)
         return buffer
 
-    def upload(self, array: NDArray[Any]) -> Buffer:
+    def upload(self, array: NDArray[np.generic]) -> Buffer:
         buffer = self.allocate(max(array.nbytes, 1))
         self.send(np.ascontiguousarray(array), buffer, 0)
         self._run(0, self._put[0])
         return buffer
 
-    def send(self, array: NDArray[Any], buffer: Buffer, lane: int) -> None:
+    def send(self, array: NDArray[np.generic], buffer: Buffer, lane: int) -> None:
         source, target, nbytes = array.ctypes.data, buffer.address, array.nbytes
         self._later(lane, lambda: ctypes.memmove(target, source, nbytes))
 
@@ -98,7 +98,7 @@ class LazyDevice:
 
         self._later(lane, run)
 
-    def download(self, buffer: Buffer, array: NDArray[Any], lane: int) -> None:
+    def download(self, buffer: Buffer, array: NDArray[np.generic], lane: int) -> None:
         source, target, nbytes = buffer.address, array.ctypes.data, array.nbytes
         self._later(lane, lambda: ctypes.memmove(target, source, nbytes))
 
@@ -118,7 +118,7 @@ class LazyDevice:
             assert self._ran[mark.lane] >= mark.at, "a mark that was not reached"
         return 1e-3
 
-    def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
         kind = np.dtype(dtype)
         count = int(np.prod(shape))
         array = self._host.take(max(1, count * kind.itemsize))

@@ -9,7 +9,7 @@ import math
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -68,7 +68,7 @@ def keys(model: Model, prefix: str = "") -> Iterator[str]:
 class _Place:
     """Where a report points: its dotted key, the model that holds it and the annotation."""
 
-    def __init__(self, key: str, owner: Model, annotation: Any, unknown: str | None) -> None:
+    def __init__(self, key: str, owner: Model, annotation: object, unknown: str | None) -> None:
         self.key = key
         self.owner = owner
         self.annotation = annotation
@@ -78,7 +78,7 @@ class _Place:
 def _locate(model: Model, location: tuple[int | str, ...]) -> _Place:
     """Follow a location through the parts; what pydantic adds for unions is left out."""
     key, owner = "", model
-    annotation: Any = model
+    annotation: object = model
     inside: Model | None = model
     for step in location:
         if isinstance(step, int):
@@ -148,7 +148,7 @@ def _known_keys(model: Model, place: _Place) -> str:
     return f"; known here: {', '.join(place.owner.model_fields)}"
 
 
-def allowed(annotation: Any) -> str:
+def allowed(annotation: object) -> str:
     """Say in words what a type annotation with its bounds allows."""
     annotation, bounds = _bare(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -171,7 +171,7 @@ def allowed(annotation: Any) -> str:
     return "a table of keys" if _part(annotation) else "a text, in quotes"
 
 
-def _list_of(arguments: tuple[Any, ...]) -> str:
+def _list_of(arguments: tuple[object, ...]) -> str:
     count = "" if Ellipsis in arguments else f"{len(arguments)} "
     element = allowed(arguments[0])
     for article in ("a ", "the "):
@@ -184,7 +184,7 @@ def _list_of(arguments: tuple[Any, ...]) -> str:
     return f"a list of {count}{first}{space}{rest}"
 
 
-def _bounds(metadata: list[Any]) -> str:
+def _bounds(metadata: list[object]) -> str:
     found = {
         name: getattr(entry, name)
         for entry in metadata
@@ -198,9 +198,9 @@ def _bounds(metadata: list[Any]) -> str:
     return f" of at least {found['ge']:g}" if "ge" in found else ""
 
 
-def _bare(annotation: Any) -> tuple[Any, list[Any]]:
+def _bare(annotation: object) -> tuple[object, list[object]]:
     """Split an annotation into the type and the bounds that Annotated and Field put around it."""
-    bounds: list[Any] = []
+    bounds: list[object] = []
     while get_origin(annotation) is Annotated:
         annotation, *extra = get_args(annotation)
         for entry in extra:
@@ -208,7 +208,7 @@ def _bare(annotation: Any) -> tuple[Any, list[Any]]:
     return annotation, bounds
 
 
-def _element(annotation: Any, index: int) -> Any:
+def _element(annotation: object, index: int) -> object:
     """Return the annotation of one element of a list, also inside a union."""
     annotation, _ = _bare(annotation)
     arguments = get_args(annotation)
@@ -220,14 +220,14 @@ def _element(annotation: Any, index: int) -> Any:
     return arguments[0] if Ellipsis in arguments else arguments[min(index, len(arguments) - 1)]
 
 
-def _entry(annotation: Any) -> Any:
+def _entry(annotation: object) -> object:
     """Return the annotation of the entries of a table of parts, by name; None for all else."""
     annotation, _ = _bare(annotation)
     is_table = get_origin(annotation) is dict and _part(annotation) is not None
     return get_args(annotation)[1] if is_table else None
 
 
-def _part(annotation: Any) -> Model | None:
+def _part(annotation: object) -> Model | None:
     """Return the model that an annotation stands for, alone, optional or in a list, if any."""
     annotation, _ = _bare(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -235,7 +235,7 @@ def _part(annotation: Any) -> Model | None:
     return next((part for each in get_args(annotation) if (part := _part(each))), None)
 
 
-def _choices(annotation: Any) -> list[str]:
+def _choices(annotation: object) -> list[str]:
     annotation, _ = _bare(annotation)
     if get_origin(annotation) is Literal:
         return [value for value in get_args(annotation) if isinstance(value, str)]
@@ -246,7 +246,7 @@ def _either(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return a value as TOML would write it, cut to a length that fits in a message."""
     if isinstance(value, bool):
         text = str(value).lower()

@@ -12,7 +12,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from types import ModuleType
+from typing import Final
 
 from tiledsim.cupy_cache import choose_cache_folder
 
@@ -165,7 +166,7 @@ def float64_is_slow(capability: str) -> bool:
     return bool(capability) and capability not in FLOAT64_AT_HALF
 
 
-def driver_is_too_old(cupy: Any) -> str | None:
+def driver_is_too_old(cupy: ModuleType) -> str | None:
     """Compare the driver with the runtime that CuPy is for; None where they go together.
 
     Neither needs a device or makes a context.  Drivers run every runtime of their own major

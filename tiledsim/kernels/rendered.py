@@ -36,7 +36,7 @@ class Pending(Protocol):
 class Renders(Protocol):
     """Something that renders tiles into the memory of this process."""
 
-    def render_bounded(self, scene: Any, tile: Tile) -> tuple[NDArray[np.float64], float]:
+    def render_bounded(self, scene: Scene, tile: Tile) -> tuple[NDArray[np.float64], float]:
         """Render a tile [rows, cols], and say how much a pixel may lack at most."""
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import RLock
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,10 +132,10 @@ class _Lane:
 class _Work:
     """A tile that was started: the arrays it arrives in, and the marks it ends with."""
 
-    pixels: NDArray[Any]
+    pixels: NDArray[np.float32] | NDArray[np.float64]
     rows: NDArray[np.void] | None
-    first: Any
-    last: tuple[Any, ...]
+    first: object
+    last: tuple[object, ...]
     kept: tuple[NDArray[np.uint8], ...]
     """Masks that are read by copies on their way."""
     special: Specialisation
@@ -180,14 +180,14 @@ class CudaBackend:
             self._device: Device = device or CupyDevice()
         except DeviceError as error:
             raise BackendError(f"the GPU cannot be used: {error}") from error
-        self._kernels: dict[Specialisation | None, Any] = {}
+        self._kernels: dict[Specialisation | None, object] = {}
         self._scenes: OrderedDict[tuple[str, Specialisation], _SceneOnDevice] = OrderedDict()
         self._lanes: list[_Lane] = []
         self._lane_pixels = self._lane_rows = 0
         self._turn = 0
         self._usual_band_bytes = self._band_bytes = band_bytes
         self._steps_per_second: dict[Specialisation, float] = {}
-        self._ended: Any = None
+        self._ended: object = None
         self._last: Specialisation | None = None
         self._lock = RLock()
         try:
@@ -251,7 +251,7 @@ class CudaBackend:
     def _render(self, scene: Scene, tile: Tile, interpolate: bool) -> NDArray[np.float64]:
         special, work = self._begin(scene, tile, interpolate, stored=False)
         self.finished(work, _describe_launch(special, tile))
-        return work.pixels
+        return work.pixels.astype(np.float64, copy=False)
 
     def _begin(
         self, scene: Scene, tile: Tile, interpolate: bool, *, stored: bool
@@ -269,7 +269,7 @@ class CudaBackend:
                     if not error.memory or not self._make_room(scene, special, tile):
                         raise self._failure(error, _describe_launch(special, tile)) from error
 
-    def _kernel(self, special: Specialisation | None) -> Any:
+    def _kernel(self, special: Specialisation | None) -> object:
         """Build a kernel: a specialisation of ``render``, or ``finish`` for None."""
         if special not in self._kernels:
             if special is None:
@@ -291,7 +291,11 @@ class CudaBackend:
         self._reserve(max(band.rows for band in bands), tile.cols)
         addresses = tables.addresses(scene, tile.shot)
         rendered = scene.rendered_mask(tile)
-        pixels = device.host_array((tile.rows, tile.cols), np.float32 if stored else np.float64)
+        shape = tile.rows, tile.cols
+        pixels: NDArray[np.float32] | NDArray[np.float64]
+        pixels = (
+            device.host_array(shape, np.float32) if stored else device.host_array(shape, np.float64)
+        )
         rows = device.host_array((tile.rows,), ROW) if stored else None
         kept, used, first = [], set(), device.mark(self._turn)
         for band in bands:

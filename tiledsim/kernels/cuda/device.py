@@ -6,10 +6,10 @@ Nothing else in tiledsim imports CuPy.  The tests put another device behind the 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from tiledsim.cupy_cache import choose_cache_folder
 from tiledsim.errors import BackendError
@@ -18,6 +18,11 @@ from tiledsim.kernels.devices import (
     driver_is_too_old,
     version_text,
 )
+
+if TYPE_CHECKING:
+    import cupy
+
+T = TypeVar("T", bound=np.generic)
 
 
 class Buffer(Protocol):
@@ -49,36 +54,36 @@ class Device(Protocol):
     Every method raises DeviceError.  Failures of work in a lane show when it is waited for.
     """
 
-    def build(self, source: str, name: str) -> Any:
+    def build(self, source: str, name: str) -> object:
         """Compile a kernel; what comes back is for :meth:`launch`."""
 
     def allocate(self, nbytes: int) -> Buffer:
         """Take memory."""
 
-    def upload(self, array: NDArray[Any]) -> Buffer:
+    def upload(self, array: NDArray[np.generic]) -> Buffer:
         """Copy an array into new memory; done when this returns."""
 
-    def send(self, array: NDArray[Any], buffer: Buffer, lane: int) -> None:
+    def send(self, array: NDArray[np.generic], buffer: Buffer, lane: int) -> None:
         """Start copying an array of :meth:`host_array`, which must stay, to a buffer."""
 
     def launch(
-        self, kernel: Any, blocks: int, threads: int, parameters: NDArray[np.void], lane: int
+        self, kernel: object, blocks: int, threads: int, parameters: NDArray[np.void], lane: int
     ) -> None:
         """Start a kernel, its one argument a struct by value."""
 
-    def download(self, buffer: Buffer, array: NDArray[Any], lane: int) -> None:
+    def download(self, buffer: Buffer, array: NDArray[np.generic], lane: int) -> None:
         """Start copying the beginning of a buffer to an array of :meth:`host_array`."""
 
-    def mark(self, lane: int) -> Any:
+    def mark(self, lane: int) -> object:
         """Put a mark into a lane, after what was started in it."""
 
-    def wait(self, *marks: Any) -> None:
+    def wait(self, *marks: object) -> None:
         """Wait until the lanes have come to these marks; without any, until they are empty."""
 
-    def seconds(self, first: Any, last: Any) -> float:
+    def seconds(self, first: object, last: object) -> float:
         """Time between two marks that were reached."""
 
-    def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def host_array(self, shape: tuple[int, ...], dtype: "type[T] | np.dtype[T]") -> NDArray[T]:
         """Make an array of the host that the device can read and write while the host works."""
 
     def release(self) -> None:
@@ -124,7 +129,7 @@ def is_sticky(message: str) -> bool:
 
 
 class _CupyBuffer:
-    def __init__(self, memory: Any) -> None:
+    def __init__(self, memory: "cupy.cuda.MemoryPointer") -> None:
         self.memory = memory
 
     @property
@@ -167,7 +172,7 @@ class CupyDevice:
             memory = "cudaErrorMemoryAllocation" in said or "CUDA_ERROR_OUT_OF_MEMORY" in said
             raise DeviceError(said, memory=memory, lost=is_sticky(said)) from error
 
-    def build(self, source: str, name: str) -> Any:
+    def build(self, source: str, name: str) -> "cupy.RawKernel":
         """Compile with NVRTC; CuPy keeps the machine code on disk for later processes."""
         try:
             return self._compiled(source, name)
@@ -178,7 +183,7 @@ class CupyDevice:
         except OSError as error:
             raise DeviceError(f"NVRTC cannot be loaded ({error}); {INSTALL}") from error
 
-    def _compiled(self, source: str, name: str) -> Any:
+    def _compiled(self, source: str, name: str) -> "cupy.RawKernel":
         try:
             with self._errors():
                 kernel = self._cupy.RawKernel(source, name, options=("-std=c++17",))
@@ -196,7 +201,7 @@ class CupyDevice:
         with self._errors():
             return _CupyBuffer(self._cupy.cuda.alloc(nbytes))
 
-    def upload(self, array: NDArray[Any]) -> Buffer:
+    def upload(self, array: NDArray[np.generic]) -> Buffer:
         """Copy an array to the device; the array may change once this returns."""
         buffer = self.allocate(max(array.nbytes, 1))
         self.send(np.ascontiguousarray(array), buffer, 0)
@@ -204,7 +209,7 @@ class CupyDevice:
             self._lanes[0].synchronize()
         return buffer
 
-    def send(self, array: NDArray[Any], buffer: Buffer, lane: int) -> None:
+    def send(self, array: NDArray[np.generic], buffer: Buffer, lane: int) -> None:
         """Start copying to the device."""
         with self._errors():
             buffer.memory.copy_from_host_async(  # type: ignore[attr-defined]
@@ -212,39 +217,44 @@ class CupyDevice:
             )
 
     def launch(
-        self, kernel: Any, blocks: int, threads: int, parameters: NDArray[np.void], lane: int
+        self,
+        kernel: "cupy.RawKernel",
+        blocks: int,
+        threads: int,
+        parameters: NDArray[np.void],
+        lane: int,
     ) -> None:
         """Start a kernel in a stream."""
         with self._errors(), self._lanes[lane]:
             kernel((blocks,), (threads,), (parameters,))
 
-    def download(self, buffer: Buffer, array: NDArray[Any], lane: int) -> None:
+    def download(self, buffer: Buffer, array: NDArray[np.generic], lane: int) -> None:
         """Start copying to pinned memory."""
         with self._errors():
             buffer.memory.copy_to_host_async(  # type: ignore[attr-defined]
                 array.ctypes.data, array.nbytes, self._lanes[lane]
             )
 
-    def mark(self, lane: int) -> Any:
+    def mark(self, lane: int) -> "cupy.cuda.Event":
         """Record an event."""
         with self._errors():
             event = self._cupy.cuda.Event(block=True)  # else waiting keeps a core busy
             event.record(self._lanes[lane])
             return event
 
-    def wait(self, *marks: Any) -> None:
+    def wait(self, *marks: "cupy.cuda.Event") -> None:
         """Wait for events, or for what both streams have to do, without the GIL."""
         waited = marks or tuple(self.mark(lane) for lane in range(len(self._lanes)))
         with self._errors():
             for event in waited:
                 event.synchronize()
 
-    def seconds(self, first: Any, last: Any) -> float:
+    def seconds(self, first: "cupy.cuda.Event", last: "cupy.cuda.Event") -> float:
         """Time between two events."""
         with self._errors():
             return float(self._cupy.cuda.get_elapsed_time(first, last)) / 1000.0
 
-    def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def host_array(self, shape: tuple[int, ...], dtype: "type[T] | np.dtype[T]") -> NDArray[T]:
         """Make an array in pinned memory, which returns to CuPy's pool with the array.
 
         Where the host has no more of that, it is ordinary memory: copies then take longer.

@@ -35,7 +35,7 @@ from tiledsim.scheduler.journal.tile_record import (
 )
 from tiledsim.scheduler.session.opening.photons import photons_of
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import NO_ROOM, Files, LocalFiles, open_files
+from tiledsim.scheduler.store.files import NO_ROOM, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.pyramid import Pyramid
 from tiledsim.scheduler.store.shards import Shards, open_shards
@@ -110,12 +110,6 @@ def _load_scene(location: str, scene_hash: str) -> Any:
     # A worker may serve many runs: the copy goes when its scene does, at the latest at exit.
     weakref.finalize(scene, shutil.rmtree, scratch, ignore_errors=True)
     return scene
-
-
-@lru_cache(maxsize=4)
-def files_of(location: str) -> Files:
-    """Open the location of a store once."""
-    return open_files(location)
 
 
 @lru_cache(maxsize=4)
@@ -222,7 +216,7 @@ def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
             columns = columns_inside(tile, begun.scene.roi)
             statistics = combine_rows(reduce_rows(pixels, *columns), tile, begun.scene.roi)
         if job.pyramid is not None:
-            job.pyramid.write_tile(files_of(job.location), tile, pixels)
+            job.pyramid.write_tile(shards, tile, pixels)
         written = time.perf_counter()
     except Exception as error:
         return _failure(index, attempt, error)

@@ -259,12 +259,13 @@ def write_tile(
     for index, part in layout.shards_of(tile):
         rows = slice(part.slow_start - tile.slow_start, part.slow_stop - tile.slow_start)
         cols = slice(part.fast_start - tile.fast_start, part.fast_stop - tile.fast_start)
-        key = image.metadata.encode_chunk_key(index)
-        shard = _encode_shard(image, key, part, pixels[None, None, rows, cols])
+        name = image.metadata.encode_chunk_key(index)
+        key = f"image/{name}"
+        shard = _encode_shard(image, name, part, pixels[None, None, rows, cols])
         found = shards.put(key, shard, durable=fsync)
         if found is None:
             continue
-        there = _decode_shard(image, key, part, found.data)
+        there = _decode_shard(image, name, part, found.data)
         if there is None:
             shards.replace(key, shard, found, durable=fsync)
         else:

@@ -18,6 +18,7 @@ from tiledsim.image_files.pictures.reduction import as_measured, new_cells, redu
 from tiledsim.scheduler.store.documents import write_document
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.layout import Layout
+from tiledsim.scheduler.store.shards import Shards
 from tiledsim.tile import Tile
 
 GROUP = "pyramid"
@@ -53,10 +54,13 @@ class Pyramid:
         _, _, slow, fast = self.layout.shape
         return min(COARSE_CHUNK, -(-slow // factor)), min(COARSE_CHUNK, -(-fast // factor))
 
-    def write_tile(self, files: Files, tile: Tile, pixels: NDArray[Any]) -> None:
-        """Write a tile's part of the finest level: a chunk for each of its shards."""
+    def write_tile(self, shards: Shards, tile: Tile, pixels: NDArray[Any]) -> None:
+        """Write a tile's part of the finest level into its run: a chunk for each of its shards."""
         for index, part in self.layout.shards_of(tile):
-            self._write(files, FINEST, index, self.cells_of(pixels[part.within(tile)]))
+            key, data = _key(FINEST, index), _encoded(self.cells_of(pixels[part.within(tile)]))
+            found = shards.put(key, data, durable=False)
+            if found is not None:  # of pixels that were damaged
+                shards.replace(key, data, found, durable=False)
 
     def has(self, files: Files, tile: Tile, pixels: NDArray[Any]) -> bool:
         """Whether the finest level has what belongs to a tile of these pixels."""
@@ -71,15 +75,6 @@ class Pyramid:
         cells = np.full(self.chunk(FINEST), np.nan, dtype=np.float32)
         reduce_into(cells, as_measured(pixels, self.not_measured), 0, 0, FINEST)
         return cells
-
-    def _write(
-        self, files: Files, factor: int, index: tuple[int, ...], cells: NDArray[np.float32]
-    ) -> None:
-        import google_crc32c
-
-        data = cells.astype("<f4", copy=False).tobytes()
-        data += google_crc32c.value(data).to_bytes(4, "little")
-        files.write(_key(factor, index), data, durable=False)
 
     def read(self, files: Files, factor: int, index: tuple[int, ...]) -> NDArray[np.float32] | None:
         """Return a chunk of a level; None for one that is not there, or damaged."""
@@ -135,7 +130,15 @@ class Pyramid:
                 part = cells[j * rows : (j + 1) * rows, i * cols : (i + 1) * cols]
                 full = np.full((rows, cols), np.nan, dtype=np.float32)
                 full[: part.shape[0], : part.shape[1]] = part
-                self._write(files, factor, (*image, j, i), full)
+                files.write(_key(factor, (*image, j, i)), _encoded(full), durable=False)
+
+
+def _encoded(cells: NDArray[np.float32]) -> bytes:
+    """Return the bytes of a chunk."""
+    import google_crc32c
+
+    data = cells.astype("<f4", copy=False).tobytes()
+    return data + google_crc32c.value(data).to_bytes(4, "little")
 
 
 def _key(factor: int, index: tuple[int, ...]) -> str:

@@ -36,19 +36,19 @@ def test_a_late_task_finds_another_run(bucket: str) -> None:
     files = open_files(f"s3://{bucket}/x")
     files.write("zarr.json", document("old"))
     late = open_shards(files, "old")
-    assert late.put("c/0", b"old", durable=True) is None
-    assert late.put("c/0", b"old", durable=True) is None
+    assert late.put("image/c/0", b"old", durable=True) is None
+    assert late.put("image/c/0", b"old", durable=True) is None
     files.write("zarr.json", document("new"))
     with pytest.raises(StoreError, match="overwritten, moved or deleted"):
         open_shards(files, "old")
     now = open_shards(files, "new")
-    assert late.put("c/1", b"old", durable=True) is None  # there was nothing yet
-    for key in ("c/0", "c/1"):
+    assert late.put("image/c/1", b"old", durable=True) is None  # there was nothing yet
+    for key in ("image/c/0", "c/1"):
         assert now.put(key, b"new", durable=True) is None
-        assert files.read(f"image/{key}") == b"new"
+        assert files.read(key) == b"new"
         with pytest.raises(StoreError, match="overwritten, moved or deleted"):
             late.put(key, b"old", durable=True)
-        assert files.read(f"image/{key}") == b"new"
+        assert files.read(key) == b"new"
 
 
 def test_an_overwrite_between_a_late_task_s_look_and_its_write(
@@ -58,7 +58,7 @@ def test_an_overwrite_between_a_late_task_s_look_and_its_write(
     files = open_files(f"s3://{bucket}/x")
     assert isinstance(files, ObjectFiles)
     files.write("zarr.json", document("older"))
-    open_shards(files, "older").put("c/0", b"older", durable=True)
+    open_shards(files, "older").put("image/c/0", b"older", durable=True)
     files.write("zarr.json", document("old"))
     late = open_shards(files, "old")
     replace = ObjectFiles.replace_for
@@ -67,12 +67,12 @@ def test_an_overwrite_between_a_late_task_s_look_and_its_write(
         monkeypatch.setattr(ObjectFiles, "replace_for", replace)
         files.write("zarr.json", document("new"))
         files.delete("image/c/0")
-        open_shards(files, "new").put("c/0", b"new", durable=True)
+        open_shards(files, "new").put("image/c/0", b"new", durable=True)
         return self.replace_for(*arguments)
 
     monkeypatch.setattr(ObjectFiles, "replace_for", overwritten_before)
     with pytest.raises(StoreError, match="overwritten, moved or deleted"):
-        late.put("c/0", b"old", durable=True)
+        late.put("image/c/0", b"old", durable=True)
     assert files.read("image/c/0") == b"new"
 
 
@@ -81,12 +81,12 @@ def test_a_damaged_shard_is_replaced_once(bucket: str) -> None:
     files = open_files(f"s3://{bucket}/x")
     files.write("zarr.json", document("a"))
     shards = open_shards(files, "a")
-    shards.put("c/0", b"torn", durable=True)
-    found = shards.put("c/0", b"whole", durable=True)
+    shards.put("image/c/0", b"torn", durable=True)
+    found = shards.put("image/c/0", b"whole", durable=True)
     assert found is not None
     assert found.data == b"torn"
-    shards.replace("c/0", b"whole", found, durable=True)
-    shards.replace("c/0", b"whole", found, durable=True)
+    shards.replace("image/c/0", b"whole", found, durable=True)
+    shards.replace("image/c/0", b"whole", found, durable=True)
     with pytest.raises(StoreError, match="other bytes"):
-        shards.replace("c/0", b"others", found, durable=True)
+        shards.replace("image/c/0", b"others", found, durable=True)
     assert files.read("image/c/0") == b"whole"

@@ -207,7 +207,8 @@ class _Run:
             scene, layout, workers=place.workers if place.on_this_machine else there,
             threads=threads, backend=name, dtype=options.dtype,
         )  # fmt: skip
-        with performance_report(client, options.report), Lease(files) as lease:
+        with performance_report(client, options.report), Lease(self._files) as lease:
+            files = lease.files
             if self._find_kept(name, scene) != kept:  # by another driver, before we had the lease
                 raise StoreError(f"{files.url} has changed at this moment; try again")
             if kept is None:
@@ -220,21 +221,21 @@ class _Run:
             elif options.repair:
                 repair(files, scene, layout)
                 forget_wrong_summary(files, scene, layout)
+            run = store.run_named(files)
             if devices:
-                record_devices(files, scene, options.dtype, devices)
+                record_devices(files, run, scene, options.dtype, devices)
             if kept and has_summary(files):
                 return load_summary(files)
-            run = store.read_attributes(files)["run"]
             if kept:
                 record_continuation(files, run, options, self._command)
             job = Job(files.url, run, scene.hash, layout, name, options.dtype, options.fsync,
                       self._photons, pyramid.find(files, layout))  # fmt: skip
             try:
                 run_session(
-                    client, files, lease, job, plan, attempts=options.attempts,
+                    client, lease, job, plan, attempts=options.attempts,
                     callbacks=self._callbacks, deadline=self._deadline, task=self._with.task,
                 )  # fmt: skip
-                return finish(files, lease, run, layout, scene)
+                return finish(lease, run, layout, scene)
             finally:
                 if devices and not place.on_this_machine:
                     release_devices(client, name, options.dtype)

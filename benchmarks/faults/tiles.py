@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from tiledsim.kernels.rendered import OnHost
 from tiledsim.scheduler.journal.tile_record import Outcome
 from tiledsim.scheduler.session import task as worker
-from tiledsim.scheduler.store import files
+from tiledsim.scheduler.store import answers, files
 from tiledsim.scheduler.store.shards import Found, ShardFolder, ShardPrefix
 
 TILE_SECONDS = 0.1
@@ -111,15 +111,15 @@ class _Renderer:
 
 
 class _Folder(ShardFolder):
-    def _complete(self, key: str, data: bytes, *, durable: bool) -> str:
+    def _complete(self, array: int, key: str, data: bytes, *, durable: bool) -> str:
         if _ordered("write_raise"):
             raise OSError(errno.EIO, "Input/output error (told so)")
         if _ordered("write_hang"):
             time.sleep(HANG_SECONDS)
         if _ordered("die_in_write"):
-            super()._complete(key, data[: len(data) // 2], durable=durable)
+            super()._complete(array, key, data[: len(data) // 2], durable=durable)
             _die()
-        made = super()._complete(key, data, durable=durable)
+        made = super()._complete(array, key, data, durable=durable)
         _hold("hold_in_write")
         return made
 
@@ -159,7 +159,7 @@ def _disturbed_image(location: str, layout: Any, run: str) -> Any:
 def disturbed_render_tiles(job: worker.Job, tiles: list[tuple[int, int]]) -> list[Outcome]:
     """Do what a worker does, disturbed on chosen tiles as the orders say."""
     numbers = {job.layout.tile_at(index): index for index, _ in tiles}
-    files.ANSWER_SECONDS = ANSWER_SECONDS if any(_folder().glob("*write_hang*")) else HELD_SECONDS
+    answers.ANSWER_SECONDS = ANSWER_SECONDS if any(_folder().glob("*write_hang*")) else HELD_SECONDS
     worker.image_of = _disturbed_image  # type: ignore[assignment]
     try:
         return worker.render_tiles(job, tiles, lambda backend, dtype: _Renderer(job, numbers))

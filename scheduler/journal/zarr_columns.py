@@ -6,27 +6,29 @@ import zarr
 
 from tiledsim.scheduler.journal.record_dtype import ROW
 from tiledsim.scheduler.journal.record_table import PORTION_TILES, Records
-from tiledsim.scheduler.store.files import Files, through_zarr
+from tiledsim.scheduler.store.files import Writer
+from tiledsim.scheduler.store.in_memory import ZarrInMemory
 from tiledsim.scheduler.store.layout import Layout
 
+GROUP = "tiles"
 
-def write_columns(files: Files, layout: Layout, records: Records) -> None:
+
+def write_columns(files: Writer, layout: Layout, records: Records, run: str) -> None:
     """Write one array a field, a value a tile, in tile order; replaces those of an earlier session.
 
     Raises StoreError for what an object store says, OSError for a disk.
 
-    ``worker`` is a number; the names are in the group's attribute ``workers``.  The place of each
-    tile is in ``shot``, ``panel``, ``slow_start`` … ``fast_stop``.  Written portion by portion.
+    ``worker`` is a number; the names are in the group's attribute ``workers``, the identity of the
+    run is in ``run``.  The place of each tile is in ``shot``, ``panel``, ``slow_start`` …
+    ``fast_stop``.  Written portion by portion.
     """
-    with through_zarr(files):
-        _write(files, layout, records)
-
-
-def _write(files: Files, layout: Layout, records: Records) -> None:
+    files.remove(f"{GROUP}/")
     tiles = len(records)
+    made = ZarrInMemory()
     group = zarr.open_group(
-        files.zarr(), path="tiles", mode="w", attributes={"workers": list(records.workers)}
-    )
+        made.store, path=GROUP, mode="w",
+        attributes={"workers": list(records.workers), "run": run},
+    )  # fmt: skip
     arrays: dict[str, zarr.Array[Any]] = {}
     written = 0
     for rows in records.portions():
@@ -39,3 +41,4 @@ def _write(files: Files, layout: Layout, records: Records) -> None:
                 )  # fmt: skip
             arrays[name][written : written + len(values)] = values
         written += len(rows)
+        made.hand_over(lambda key, data: files.write(key, data, durable=False))

@@ -9,7 +9,7 @@ from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.results.summarise import summarise
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import Files
+from tiledsim.scheduler.store.files import Files, Writer
 from tiledsim.scheduler.store.layout import Layout
 
 
@@ -48,10 +48,10 @@ def what_is_wrong(files: Files, scene: Scene, layout: Layout) -> str:
     return ""
 
 
-def forget_wrong_summary(files: Files, scene: Scene, layout: Layout) -> None:
+def forget_wrong_summary(files: Writer, scene: Scene, layout: Layout) -> None:
     """Take a summary back that its journal contradicts; with the lease held."""
     if "summary" in store.read_attributes(files) and what_is_wrong(files, scene, layout):
-        store.remove_attribute(files, "summary")
+        store.forget(files, "summary")
 
 
 def load_summary(files: Files) -> Summary:

@@ -18,12 +18,12 @@ from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import Job, render_tiles
 from tiledsim.scheduler.session.time_limit import OVERTIME, Deadline
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import Files, what_failed
+from tiledsim.scheduler.store.files import what_failed
 from tiledsim.scheduler.store.lease import Lease
 
 
 def run_session(
-    client: Any, files: Files, lease: Lease, job: Job, plan: Plan, *, attempts: int,
+    client: Any, lease: Lease, job: Job, plan: Plan, *, attempts: int,
     callbacks: tuple[Callback, ...], deadline: Deadline | None, task: Task = render_tiles,
 ) -> None:  # fmt: skip
     """Render what has no record yet.
@@ -31,6 +31,7 @@ def run_session(
     Raises RunError where something is left to do; what is done is kept, and a run with ``resume``
     goes on from there.
     """
+    files = lease.files
     journal = Journal(files, job.run)
     done = read_records(files, job.layout).done
     store.sweep_partial_files(files)

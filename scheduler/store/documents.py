@@ -3,12 +3,16 @@
 import json
 from collections.abc import Mapping
 
-from tiledsim.scheduler.store.files import Files
+from tiledsim.scheduler.store.files import Writer
 
 
 def write_document(
-    files: Files, path: str, kind: str, attributes: Mapping[str, object], more: Mapping[str, object]
+    files: Writer,
+    path: str,
+    kind: str,
+    attributes: Mapping[str, object],
+    more: Mapping[str, object],
 ) -> None:
     """Write ``zarr.json`` of a group or an array; ``more`` is what an array has beside that."""
     document = {"zarr_format": 3, "node_type": kind, "attributes": attributes, **more}
-    files.write(f"{path}/zarr.json", json.dumps(document, indent=2).encode(), durable=False)
+    files.make(f"{path}/zarr.json", json.dumps(document, indent=2).encode())

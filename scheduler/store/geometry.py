@@ -11,12 +11,12 @@ from tiledsim.experiment import Experiment
 from tiledsim.scene import Scene
 from tiledsim.scene.resolved import resolved_arrays, resolved_numbers
 from tiledsim.scheduler.store.documents import write_document
-from tiledsim.scheduler.store.files import Files, through_zarr
+from tiledsim.scheduler.store.files import Files, Writer, through_zarr
 
 GROUP = "geometry"
 
 
-def write_geometry(files: Files, experiment: Experiment, scene: Scene) -> None:
+def write_geometry(files: Writer, experiment: Experiment, scene: Scene) -> None:
     """Write the arrays and numbers; the driver does, while it makes the store.
 
     Each array is one chunk as it is in memory.  The documents are written here, not by zarr, which
@@ -38,7 +38,7 @@ def write_geometry(files: Files, experiment: Experiment, scene: Scene) -> None:
             "storage_transformers": [],
         })  # fmt: skip
         chunk = "/".join(["c", *("0" for _ in values.shape)])
-        files.write(f"{path}/{chunk}", values.tobytes(), durable=False)
+        files.make(f"{path}/{chunk}", values.tobytes())
 
 
 def read_geometry(files: Files) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:

@@ -4,10 +4,8 @@ The image has the dimensions (shot, panel, slow, fast), float32 by default and N
 was written.  A shard is written whole or not at all; docs/store.md says what makes a tile done.
 """
 
-import contextlib
 import json
 import re
-import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +17,9 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.store.files import Files, LocalFiles, sync_to_disk, through_zarr
+from tiledsim.scheduler.store.files import Files, LocalFiles, Writer
+from tiledsim.scheduler.store.folder import sync_to_disk
+from tiledsim.scheduler.store.in_memory import ZarrInMemory
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.shards import ROOT, Shards, run_of
 from tiledsim.tile import Tile
@@ -30,8 +30,8 @@ DIMENSIONS = ("shot", "panel", "slow", "fast")
 ANGLE = "angle_deg"
 FOLDERS = ("image", *DIMENSIONS, ANGLE, "geometry", "shots", "pyramid", "tiles", "run")
 """All that a store has beside its root document; nothing else is ever deleted."""
-UNFINISHED = {"tiledsim_being_made": True}
-"""Attributes of a store whose making, or replacing, has begun and not ended."""
+UNFINISHED = "tiledsim_being_made"
+"""An attribute of a store whose making, or replacing, has begun and not ended: by whom."""
 
 
 def exists(files: Files) -> bool:
@@ -49,7 +49,7 @@ def exists(files: Files) -> bool:
     if not names or (names == ["run"] and files.names("run/") in ([], ["lease"])):
         return False
     try:
-        return bool(_document(files)["attributes"] != UNFINISHED)
+        return UNFINISHED not in json.loads(files.read(ROOT) or b"null")["attributes"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return True
 
@@ -57,10 +57,6 @@ def exists(files: Files) -> bool:
 def foreign(files: Files) -> list[str]:
     """Return the names of what is at a location and not of a store of tiledsim."""
     return [name for name in files.names("") if name not in (ROOT, *FOLDERS)]
-
-
-def _document(files: Files) -> Any:
-    return json.loads(files.read(ROOT) or b"null")
 
 
 def read_attributes(files: Files) -> dict[str, Any]:
@@ -74,7 +70,7 @@ def read_attributes(files: Files) -> dict[str, Any]:
         raise StoreError(f"{files.url} {what}; give the store of a run of tiledsim")
     try:
         attributes = json.loads(text)["attributes"]
-        if attributes == UNFINISHED:
+        if UNFINISHED in attributes:
             raise StoreError(
                 f"{files.url} was never made whole; a run with `resume` or `overwrite` makes it "
                 "anew"
@@ -94,18 +90,14 @@ def read_attributes(files: Files) -> dict[str, Any]:
     return dict(attributes)
 
 
-def clear(files: Files) -> None:
+def clear(files: Writer, mark: str) -> None:
     """Remove what a store consists of, except its leases; only with the lease held.
 
-    The root document goes last and says meanwhile that the store is not whole, so that a removal
-    that was cut short is known as one.
+    The root document goes last and says meanwhile that the store is not whole, and by whom, so that
+    a removal that was cut short is known as one.  Arrays go in one step each, so that tasks of the
+    old run, which write through its open directories, have nothing to do with the new one.
     """
-    _write_document(files, UNFINISHED)
-    if isinstance(files, LocalFiles) and (files.folder / "image").is_dir():
-        # In one step, so that tasks of the old run, which write through its open directory, have
-        # nothing to do with the new one from here on.
-        (files.folder / "run").mkdir(exist_ok=True)
-        (files.folder / "image").rename(files.folder / "run" / f"removed-{uuid.uuid4().hex}")
+    files.change(ROOT, lambda _: _document({UNFINISHED: mark}))
     for folder in FOLDERS[:-1]:
         files.remove(f"{folder}/")
     for name in files.names("run/"):
@@ -115,17 +107,18 @@ def clear(files: Files) -> None:
 
 
 def create(
-    files: Files, layout: Layout, pixel_mm: float,
+    files: Writer, layout: Layout, pixel_mm: float, mark: str,
     angles_deg: NDArray[np.float64] | None = None,
 ) -> None:  # fmt: skip
     """Make the image and its coordinates in a store that :func:`publish` makes known as one.
 
-    ``angles_deg`` [shots] are those of the spindle where the frames of a rotation series begin.
-    What an earlier attempt has left is removed first.
+    ``mark`` tells this making from others; ``angles_deg`` [shots] are those of the spindle where
+    the frames of a rotation series begin.  What an earlier attempt has left is removed first.
     """
-    clear(files)
-    with through_zarr(files), zarr.config.set({"array.write_empty_chunks": True}):
-        group = zarr.open_group(files.zarr(), mode="r+", zarr_format=3)
+    clear(files, mark)
+    made = ZarrInMemory()
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        group = zarr.open_group(made.store, mode="w", zarr_format=3)
         group.create_array(
             "image",
             shape=layout.shape,
@@ -153,6 +146,7 @@ def create(
         # The driver's own files live in a group of their own, so that readers of the image, which
         # list what is beside it, find nothing that they do not know.
         group.create_group("run")
+    made.hand_over(files.make)
 
 
 def _kept_as(dtype: str) -> dict[str, Any]:
@@ -176,37 +170,66 @@ def _described_as(dtype: str) -> dict[str, Any]:
     return {"units": "ADU", "long_name": "simulated counts"}
 
 
-def publish(files: Files, attributes: dict[str, Any]) -> None:
-    """Say that a store is whole, and what is in it: the last step of making one."""
-    if isinstance(files, LocalFiles):  # zarr leaves to the system when what it writes is durable
+def publish(files: Writer, attributes: dict[str, Any], mark: str) -> None:
+    """Say that a store is whole, and what is in it: the last step of making one.
+
+    Raises StoreError where another driver has begun to make one here meanwhile.
+    """
+    if isinstance(files, LocalFiles):  # what was made is durable before it counts
         for key in files.keys(""):
             sync_to_disk(files.folder / key)
-    _write_document(files, {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes})
+
+    def whole(data: bytes | None) -> bytes:
+        if data != _document({UNFINISHED: mark}):
+            raise _changed(files)
+        return _document({"format": FORMAT, "format_version": FORMAT_VERSION, **attributes})
+
+    files.change(ROOT, whole)
 
 
-def _write_document(files: Files, attributes: dict[str, Any]) -> None:
+def _document(attributes: dict[str, Any]) -> bytes:
     document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    files.write(ROOT, json.dumps(document, indent=2).encode())
+    return json.dumps(document, indent=2).encode()
 
 
-def update_attributes(files: Files, attributes: dict[str, Any], run: str | None = None) -> None:
-    """Add to what is written about the run, that named ``run``.  The driver alone does this.
+def _changed(files: Files) -> StoreError:
+    return StoreError(f"{files.url}: the store was overwritten, moved or deleted meanwhile")
+
+
+def update_attributes(
+    files: Writer, run: str, add: dict[str, Any], remove: tuple[str, ...] = ()
+) -> None:
+    """Add to what is written about a run, or take it back.  The driver alone does this.
 
     Raises StoreError where the store is of another run by now.
     """
-    data = files.read(ROOT)
-    if data is None or (run is not None and run_of(data) != run):
-        raise StoreError(f"{files.url}: the store was overwritten, moved or deleted meanwhile")
-    about = json.loads(data)
-    about["attributes"] |= attributes
-    files.write(ROOT, json.dumps(about, indent=2).encode())
+
+    def edit(data: bytes | None) -> bytes:
+        if data is None or run_of(data) != run:
+            raise _changed(files)
+        about = json.loads(data)
+        about["attributes"] = {
+            name: value for name, value in (about["attributes"] | add).items() if name not in remove
+        }
+        return json.dumps(about, indent=2).encode()
+
+    files.change(ROOT, edit)
 
 
-def remove_attribute(files: Files, name: str) -> None:
-    """Take back something that is written about the run.  The driver alone does this."""
-    about = _document(files)
-    about["attributes"].pop(name, None)
-    files.write(ROOT, json.dumps(about, indent=2).encode())
+def forget(files: Writer, name: str) -> None:
+    """Take back something that is written about the run of a store."""
+    update_attributes(files, run_named(files), {}, remove=(name,))
+
+
+def run_named(files: Files) -> str:
+    """Return the identity of the run of a store; StoreError where it has none."""
+    found = run_of(files.read(ROOT))
+    if found is None:
+        raise StoreError(
+            f"{files.url} names no run: an earlier tiledsim made it, or it was edited; render anew "
+            "with `overwrite`"
+        )
+    return found
 
 
 def open_image(files: Files, layout: Layout | None = None) -> Any:
@@ -274,7 +297,7 @@ def write_tile(
     return pixels
 
 
-def remove_tiles(files: Files, layout: Layout, tiles: Iterable[int]) -> None:
+def remove_tiles(files: Writer, layout: Layout, tiles: Iterable[int]) -> None:
     """Remove the shards of tiles by number; only with the lease held."""
     image = open_image(files)
     for number in tiles:
@@ -311,10 +334,9 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-def sweep_partial_files(files: Files) -> None:
+def sweep_partial_files(files: Writer) -> None:
     """Remove what writers that were killed left behind.  Only with the lease held."""
     if isinstance(files, LocalFiles):
         for path in files.folder.rglob("*"):
             if re.search(r"\.[0-9a-f]{16,}\.partial$", path.name):
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+                files.delete(path.relative_to(files.folder).as_posix())

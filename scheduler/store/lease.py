@@ -3,6 +3,8 @@
 Leases are numbered keys.  A driver takes the number after the highest that is there, by a write
 that fails if somebody else has made it; so of all that see the same stale lease, one gets the next.
 It then looks again: if another lease is there than those that it found abandoned, it withdraws.
+
+A lease says who may write; that nobody else can is the work of the writer, which goes with it.
 """
 
 import contextlib
@@ -20,7 +22,7 @@ from types import TracebackType
 import psutil
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.store.files import Files, why_not_made
+from tiledsim.scheduler.store.files import Files, Writer, why_not_made
 
 PREFIX = "run/lease/"
 RENEW_SECONDS = 10.0
@@ -105,13 +107,34 @@ class Lease:
             0.0, _numbering(),
         )  # fmt: skip
         self._lost = ""
+        self._writer: Writer | None = None
         self._ended = threading.Event()
         self._lock = threading.Lock()
 
     def _content(self) -> bytes:
         return json.dumps(asdict(self._mine) | {"renewed": time.time()}).encode()
 
+    @property
+    def files(self) -> Writer:
+        """What its holder writes through."""
+        assert self._writer is not None  # between entry and exit
+        return self._writer
+
     def __enter__(self) -> "Lease":
+        try:
+            # Before the lease is there: whoever finds it abandoned can close what was opened.
+            self._writer = self._files.writer(self._mine.mark, self.check)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise why_not_made(self._files, error) from error
+        try:
+            return self._take()
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def _take(self) -> "Lease":
         abandoned = leases(self._files)
         for key, holder in abandoned.items():
             if not self._is_gone(key, holder):
@@ -123,7 +146,7 @@ class Lease:
         except StoreError:
             raise
         except OSError as error:
-            raise why_not_made(self._files, error) from None
+            raise why_not_made(self._files, error) from error
         others = leases(self._files)
         mine = others.pop(key, None)
         if not taken or mine is None or any(abandoned.get(k, 0) != v for k, v in others.items()):
@@ -131,7 +154,7 @@ class Lease:
                 self._files.delete(key)
             raise StoreError(f"{self._files.url}: another process took the store at this moment")
         self._key, self._renewed = key, time.monotonic()
-        self._files.settled = True  # what is missing from here on was taken away
+        self.files.write_alone()
         for old in abandoned:
             self._files.delete(old)
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
@@ -167,20 +190,32 @@ class Lease:
         with self._lock:
             if self._ended.is_set() or time.monotonic() - self._renewed < RENEW_SECONDS:
                 return
-            newest = max(_keys(self._files), default="")
-            if not newest:
-                self._lost = "the store was moved or deleted while it was written"
-                return
-            if self._key != newest:
-                self._lost = "another process has taken this store over"
-                return
-            self._files.write(self._key, self._content(), durable=False)
-            self._renewed = time.monotonic()
+            if self._is_ours():
+                self.files.write(self._key, self._content(), durable=False)
+                self._renewed = time.monotonic()
+
+    def _is_ours(self) -> bool:
+        """Look whether the lease is still that of this driver; what was lost stays lost."""
+        newest = max(_keys(self._files), default="")
+        holder = _parse(self._files.read(self._key) or b"")
+        if not newest or not self.files.is_there():
+            self._lost = "the store was moved or deleted while it was written"
+        elif self._key != newest or holder is None or holder.mark != self._mine.mark:
+            self._lost = "another process has taken this store over"
+        return not self._lost
 
     def renew(self) -> None:
-        """Raise StoreError if another driver has taken the store; call it before writing to it."""
+        """Raise StoreError if another driver has taken the store; call it now and then."""
         if time.monotonic() - self._renewed > 2 * RENEW_SECONDS:  # stopped, or the store was away
             self._renew()
+        self._raise_if_lost()
+
+    def check(self) -> None:
+        """Raise StoreError if another driver has taken the store by now."""
+        self._is_ours()
+        self._raise_if_lost()
+
+    def _raise_if_lost(self) -> None:
         if self._lost:
             raise StoreError(f"{self._files.url}: {self._lost}")
 
@@ -193,5 +228,8 @@ class Lease:
         self._ended.set()
         if self._lock.acquire(timeout=LEAVE_SECONDS):  # else the store hangs, and it will be stale
             with contextlib.suppress(OSError):  # it may not hide how the run ended
-                self._files.delete(self._key)
+                holder = _parse(self.files.read(self._key) or b"")
+                if holder is not None and holder.mark == self._mine.mark:
+                    self.files.delete(self._key)
+            self.files.close()
             self._lock.release()

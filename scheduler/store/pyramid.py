@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tiledsim.image_files.pictures.reduction import as_measured, new_cells, reduce_into
 from tiledsim.scheduler.store.documents import write_document
-from tiledsim.scheduler.store.files import Files
+from tiledsim.scheduler.store.files import Files, Writer
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.shards import Shards
 from tiledsim.tile import Tile
@@ -138,14 +138,15 @@ def _encoded(cells: NDArray[np.float32]) -> bytes:
     import google_crc32c
 
     data = cells.astype("<f4", copy=False).tobytes()
-    return data + google_crc32c.value(data).to_bytes(4, "little")
+    check: int = google_crc32c.value(data)
+    return data + check.to_bytes(4, "little")
 
 
 def _key(factor: int, index: tuple[int, ...]) -> str:
     return f"{GROUP}/{factor}/c/" + "/".join(map(str, index))
 
 
-def create(files: Files, layout: Layout, not_measured: int | None) -> None:
+def create(files: Writer, layout: Layout, not_measured: int | None) -> None:
     """Describe the levels of a store, where its panels are large enough for some."""
     shots, panels, slow, fast = layout.shape
     if slow * fast <= LEAST_PIXELS:

@@ -25,7 +25,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.store.files import Files, LocalFiles, ObjectFiles, answered
+from tiledsim.scheduler.store.answers import answered
+from tiledsim.scheduler.store.files import Files, LocalFiles, ObjectFiles
 
 ROOT = "zarr.json"
 ARRAYS = ("image", "pyramid")
@@ -46,7 +47,7 @@ class Found:
 
 
 class Shards(Protocol):
-    """Where the shards of one run go.  Keys are those of the store and begin with an array's name."""
+    """Where the shards of one run go.  Keys are of the store and begin with an array's name."""
 
     def put(self, key: str, data: bytes, /, *, durable: bool) -> Found | None:
         """Store a shard that is not there; return the one that is, if it has other bytes.

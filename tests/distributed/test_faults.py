@@ -23,7 +23,8 @@ from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.journal.journal_file import Part
 from tiledsim.scheduler.session.events import Event, TileFailed, TileRetried, TilesDone
-from tiledsim.scheduler.store import files
+from tiledsim.scheduler.store import answers
+from tiledsim.scheduler.store.folder import FencedFolder
 
 Check = Callable[[Path, Summary], None]
 
@@ -218,20 +219,22 @@ def break_writes(
 
     real, left = LocalFiles._complete, [times]
 
-    def complete(target: Path, data: bytes, *, durable: bool) -> Path:
-        if part in str(target) and left[0] > 0:
+    def complete(self: LocalFiles, target: Path, data: bytes, *, durable: bool) -> Path:
+        if part in f"image.zarr/{target.relative_to(self.folder)}" and left[0] > 0:
             left[0] -= 1
             fault()
-        return real(target, data, durable=durable)
+        return real(self, target, data, durable=durable)
 
-    monkeypatch.setattr(LocalFiles, "_complete", staticmethod(complete))
+    monkeypatch.setattr(LocalFiles, "_complete", complete)
     real_shard = ShardFolder._complete
 
-    def complete_shard(self: ShardFolder, key: str, data: bytes, *, durable: bool) -> str:
+    def complete_shard(
+        self: ShardFolder, array: int, key: str, data: bytes, *, durable: bool
+    ) -> str:
         if part in f"image/{key}" and left[0] > 0:
             left[0] -= 1
             fault()
-        return real_shard(self, key, data, durable=durable)
+        return real_shard(self, array, key, data, durable=durable)
 
     monkeypatch.setattr(ShardFolder, "_complete", complete_shard)
 
@@ -244,7 +247,7 @@ def test_a_write_that_hangs_is_given_up_and_may_come_late(
     tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(files, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 2.0)
     break_writes(monkeypatch, "image/c/0/0/4/2", lambda: time.sleep(5), 1)
     reasons: list[str] = []
 
@@ -263,7 +266,7 @@ def test_a_journal_that_hangs_ends_the_run(
     tmp_path: Path, experiment: Experiment, same_as_undisturbed: Check,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(files, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 2.0)
     break_writes(monkeypatch, "/run/journal/", lambda: time.sleep(5), 1)
     with pytest.raises(
         RunError, match=r"did not answer within .* 0 of 30 tiles are done; `resume`"
@@ -282,19 +285,9 @@ def test_a_full_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Whatever finds no room, the run ends with one line; what was recorded is kept."""
-    from zarr.storage import LocalStore
-
     store = tmp_path / "image.zarr"
     with monkeypatch.context() as full:
         break_writes(full, part, no_room, 1000)
-        real_set = LocalStore.set
-
-        async def set_(self: LocalStore, key: str, *rest: Any, **named: Any) -> None:
-            if part in f"image.zarr/{key}":
-                no_room()
-            await real_set(self, key, *rest, **named)
-
-        full.setattr(LocalStore, "set", set_)
         with pytest.raises(RunError, match="No space left on device") as caught:
             run(experiment, store, fsync=False)
     said = str(caught.value)
@@ -334,7 +327,7 @@ def test_the_making_of_a_store_is_cut_short(
 
     with monkeypatch.context() as killed:
         if step == "clear":  # in its middle
-            killed.setattr(files.LocalFiles, "remove", cut)
+            killed.setattr(FencedFolder, "remove", cut)
         else:
             killed.setattr(where, step, cut)
         with pytest.raises(KeyboardInterrupt):

@@ -21,6 +21,7 @@ from tiledsim.scheduler.session.task import Job, image_of, render_tiles
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import LocalFiles
 from tiledsim.scheduler.store.image import read_attributes, write_tile
+from tiledsim.scheduler.store.lease import Lease
 from tiledsim.scheduler.store.open import layout_of
 from tiledsim.scheduler.store.shards import ShardFolder, open_shards
 
@@ -116,7 +117,8 @@ def test_while_the_store_is_being_made_anew(tmp_path: Path) -> None:
     place = tmp_path / "a.zarr"
     late = begun(place)
     files = LocalFiles(place)
-    store.create(files, late.job.layout, 0.05)
+    with Lease(files) as lease:
+        store.create(lease.files, late.job.layout, 0.05, "mark")
     with pytest.raises(StoreError, match="overwritten, moved or deleted"):
         late.wakes()
     with pytest.raises(StoreError, match="overwritten, moved or deleted"):
@@ -185,8 +187,11 @@ def test_records_of_another_run_do_not_count(tmp_path: Path) -> None:
     assert verify(place).sound
     assert run(NEW, place, resume=True) == summary
     assert len(Records(Journal(files), late.job.layout.tiles).sessions) == 1
-    with pytest.raises(StoreError, match="overwritten, moved or deleted meanwhile"):
-        store.update_attributes(files, {"summary": {}}, late.job.run)
+    with (
+        Lease(files) as lease,
+        pytest.raises(StoreError, match="overwritten, moved or deleted meanwhile"),
+    ):
+        store.update_attributes(lease.files, late.job.run, {"summary": {}})
 
 
 def test_nothing_of_a_run_can_be_written_by_others(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store import pyramid
-from tiledsim.scheduler.store.files import Files, LocalFiles, why_not_made
+from tiledsim.scheduler.store.files import Files, Writer, why_not_made
+from tiledsim.scheduler.store.folder import FencedFolder
 from tiledsim.scheduler.store.geometry import write_geometry
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.shots import write_shots
@@ -24,15 +25,16 @@ from tiledsim.source_hash import source_hash
 
 
 def create_store(
-    files: Files, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan,
+    files: Writer, experiment: Experiment, scene: Scene, layout: Layout, plan: Plan,
     options: RunOptions, command: str, *, photons: str = "",
 ) -> None:  # fmt: skip
     """Make the store of a run, its scene beside the image; with the lease held.
 
     Raises StoreError, or RunError for a full disk; what is half made then is made anew.
     """
+    run = uuid.uuid4().hex
     attributes = {
-        "run": uuid.uuid4().hex,
+        "run": run,
         "experiment": experiment.to_toml(),
         "title": experiment.title,
         "mode": scene.mode,
@@ -56,22 +58,23 @@ def create_store(
         angles = None
         if rotation.frames is not None:
             angles = np.array([rotation.frame_start_deg(n) for n in range(rotation.frames)])
-        store.create(files, layout, experiment.detector.pixel_mm, angles)
+        store.create(files, layout, experiment.detector.pixel_mm, run, angles)
         write_geometry(files, experiment, scene)
         write_shots(files, experiment, scene)
         pyramid.create(files, layout, None if scene.noise is None else scene.noise.gap)
         save_scene(files, scene)
-        store.publish(files, attributes)
+        store.publish(files, attributes, run)
     except StoreError:
         raise
     except OSError as error:
         raise why_not_made(files, error) from error
 
 
-def save_scene(files: Files, scene: Scene) -> None:
-    """Put the scene where workers find it."""
-    if isinstance(files, LocalFiles):
-        scene.save(files.folder / SCENES)
+def save_scene(files: Writer, scene: Scene) -> None:
+    """Put the scene where workers find it; it is named by its hash, and is there once."""
+    if isinstance(files, FencedFolder):
+        scene.save(files.door)
+        files.adopt(files.door / scene.hash, f"{SCENES}/{scene.hash}")
         return
     import tempfile
 
@@ -110,7 +113,7 @@ def check_versions(files: Files, *, allowed: bool) -> None:
         )
 
 
-def record_continuation(files: Files, run: str, options: RunOptions, command: str) -> None:
+def record_continuation(files: Writer, run: str, options: RunOptions, command: str) -> None:
     """Write down with what a run is continued: versions, options and command of each session."""
     about = store.read_attributes(files).get("continued")
     session = {
@@ -120,18 +123,17 @@ def record_continuation(files: Files, run: str, options: RunOptions, command: st
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     before = about if isinstance(about, list) else []
-    store.update_attributes(files, {"continued": [*before, session]}, run)
+    store.update_attributes(files, run, {"continued": [*before, session]})
 
 
-def record_devices(files: Files, scene: Scene, dtype: str, devices: list[dict[str, str]]) -> None:
+def record_devices(
+    files: Writer, run: str, scene: Scene, dtype: str, devices: list[dict[str, str]]
+) -> None:
     """Add the GPUs of this session to what is written about the run."""
     from tiledsim.kernels.cuda.source import specialise
 
     known = store.read_attributes(files).get("devices", [])
-    store.update_attributes(
-        files,
-        {
-            "devices": known + [device for device in devices if device not in known],
-            "kernel": str(specialise(scene, dtype, interpolate=scene.interpolate)),
-        },
-    )
+    store.update_attributes(files, run, {
+        "devices": known + [device for device in devices if device not in known],
+        "kernel": str(specialise(scene, dtype, interpolate=scene.interpolate)),
+    })  # fmt: skip

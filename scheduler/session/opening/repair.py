@@ -9,11 +9,11 @@ from tiledsim.scheduler.session.opening.create import save_scene
 from tiledsim.scheduler.session.opening.stored_scene import check_scene
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import Files
+from tiledsim.scheduler.store.files import Writer
 from tiledsim.scheduler.store.layout import Layout
 
 
-def repair(files: Files, scene: Scene, layout: Layout) -> None:
+def repair(files: Writer, scene: Scene, layout: Layout) -> None:
     """Put a damaged scene right, and take back what the journal says of damaged tiles.
 
     With the lease held.  A damaged file of the journal is removed, and its tiles are rendered
@@ -31,7 +31,7 @@ def repair(files: Files, scene: Scene, layout: Layout) -> None:
         files.delete(key)
     damaged = [damage.index for damage in find_damage(files, layout, read_records(files, layout))]
     if lost or damaged:
-        store.remove_attribute(files, "summary")
+        store.forget(files, "summary")
     if damaged:
         journal.drop(damaged)
         store.remove_tiles(files, layout, damaged)

@@ -21,7 +21,7 @@ from tiledsim.scheduler.journal.tile_record import TileFailure, Unfit
 from tiledsim.scheduler.session import task as worker
 from tiledsim.scheduler.session.opening.create import save_scene
 from tiledsim.scheduler.session.task import Job
-from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.files import ObjectFiles
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.tile import Tile
 
@@ -47,8 +47,8 @@ def test_a_copied_scene_goes_with_its_last_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = build_scene(make_experiment(size_px=(9, 9)))
-    files = open_files("memory:///x")
-    save_scene(files, scene)
+    files = ObjectFiles("memory:///x")
+    save_scene(files.writer("mark", lambda: None), scene)
     monkeypatch.setattr(worker, "open_files", lambda location: files)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     copy = worker.scene_of("memory:///x", scene.hash)

@@ -178,6 +178,7 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
     from tiledsim.scheduler.store import image as store
     from tiledsim.scheduler.store.files import open_files
     from tiledsim.scheduler.store.layout import choose_layout
+    from tiledsim.scheduler.store.lease import Lease
     from tiledsim.scheduler.store.shards import open_shards
 
     scene = scene_of(WORKLOADS["square, 1 step"], side)
@@ -188,9 +189,10 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as scratch:
             files = open_files(Path(scratch) / "a.zarr")
-            store.create(files, layout, 0.11)
-            save_scene(files, scene)
-            store.publish(files, {"run": "run"})
+            with Lease(files) as lease:
+                store.create(lease.files, layout, 0.11, "run")
+                save_scene(lease.files, scene)
+                store.publish(lease.files, {"run": "run"}, "run")
             job = Job(files.url, "run", scene.hash, layout, "cuda", "float64", True)
             render_tiles(job, tiles[:1])  # loads the scene and the kernel
             started = time.perf_counter()
@@ -202,8 +204,9 @@ def whole_run(rounds: int, side: int) -> dict[str, float]:
         found["render"].append(time.perf_counter() - started)
         with tempfile.TemporaryDirectory() as scratch:
             files = open_files(Path(scratch) / "a.zarr")
-            store.create(files, layout, 0.11)
-            store.publish(files, {"run": "run"})
+            with Lease(files) as lease:
+                store.create(lease.files, layout, 0.11, "run")
+                store.publish(lease.files, {"run": "run"}, "run")
             image, shards = store.open_image(files), open_shards(files, "run")
             started = time.perf_counter()
             for (index, _), part in zip(tiles, pixels, strict=True):

@@ -20,10 +20,12 @@ from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.journal_file import Session
 from tiledsim.scheduler.journal.tile_record import TileRecord
+from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.session.opening.create import create_store
 from tiledsim.scheduler.session.plan import make_plan
 from tiledsim.scheduler.store.files import LocalFiles
 from tiledsim.scheduler.store.layout import Layout, choose_layout
+from tiledsim.scheduler.store.lease import Lease
 
 SHOTS = 100
 ROWS, COLS = 8, 512
@@ -44,7 +46,10 @@ def make_store(folder: Path, experiment: Experiment, done: int) -> Layout:
     layout = choose_layout(scene)
     plan = make_plan(scene, layout, workers=1, threads=1, backend="cpu", dtype="float64")
     files = LocalFiles(folder)
-    create_store(files, experiment, scene, layout, plan, "benchmarks/resume.py")
+    with Lease(files) as lease:
+        create_store(
+            lease.files, experiment, scene, layout, plan, RunOptions(), "benchmarks/resume.py"
+        )
     journal = Journal(files)
     began = datetime.now(UTC).isoformat(timespec="seconds")
     for start in range(0, done, FLUSH_TILES):

@@ -169,7 +169,8 @@ def main() -> int:
         curve.say("journal read")
         summary = summarise(layout, records, scale={}, steps_per_pixel=1)
         curve.say("summary made")
-        write_columns(LocalFiles(Path(folder) / "many"), layout, records)
+        with Lease(LocalFiles(Path(folder) / "many")) as lease:
+            write_columns(lease.files, layout, records, "many")
         curve.say("columns written")
         assert summary.tiles == arguments.tiles
         bare = bare_rate(client, arguments.bare)

@@ -14,6 +14,7 @@ from tiledsim.kernels.choice import check_names
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.cluster.choose import Place, choose_place
+from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
 from tiledsim.scheduler.cluster.local import wait_for_workers
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.options import RunOptions, Where
@@ -194,15 +195,16 @@ class _Run:
     ) -> Summary:  # fmt: skip
         """Make or continue the store with the workers of a client."""
         files, options = self._files, self._options
-        there, in_all = wait_for_workers(client)
         threads = place.threads
-        if not place.on_this_machine:
-            check_workers(client)
-            check_folder(client, files)
-            if name == "auto":
-                name = ask_for_backend(client)
-            threads = max(1, in_all // there)
-        devices = [] if name == "cpu" else describe_devices(client, name, options.dtype)
+        with told_as(CONNECTION_LOST):
+            there, in_all = wait_for_workers(client)
+            if not place.on_this_machine:
+                check_workers(client)
+                check_folder(client, files)
+                if name == "auto":
+                    name = ask_for_backend(client)
+                threads = max(1, in_all // there)
+            devices = [] if name == "cpu" else describe_devices(client, name, options.dtype)
         plan = make_plan(
             scene, layout, workers=place.workers if place.on_this_machine else there,
             threads=threads, backend=name, dtype=options.dtype,

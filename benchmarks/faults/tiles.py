@@ -110,8 +110,13 @@ class _Renderer:
         return pixels
 
 
+_TILE_OF: dict[str, int] = {}
+"""The tile of a shard that is being put: its bytes are written by another thread."""
+
+
 class _Folder(ShardFolder):
     def _complete(self, array: int, key: str, data: bytes, *, durable: bool) -> str:
+        _TILE.number = _TILE_OF.get(key, -1)
         if _ordered("write_raise"):
             raise OSError(errno.EIO, "Input/output error (told so)")
         if _ordered("write_hang"):
@@ -124,6 +129,7 @@ class _Folder(ShardFolder):
         return made
 
     def put(self, key: str, data: bytes, /, *, durable: bool) -> Found | None:
+        _TILE_OF[key.partition("/")[2]] = _TILE.number
         _hold("hold_before_write")
         found = super().put(key, data, durable=durable)
         if _ordered("die_after_write"):

@@ -10,6 +10,7 @@ import dask
 import psutil
 
 from tiledsim.errors import BackendError, RunError
+from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
 from tiledsim.scheduler.cluster.gpus import environment_of, worker_names
 from tiledsim.scheduler.cluster.this_process import check_this_process
 
@@ -17,6 +18,8 @@ CLOSE_SECONDS = 10.0
 LEAVE_SECONDS = 1.0
 """How long the workers may take to end: after a run, and when a run is interrupted or failed."""
 
+
+NOT_STARTED = "the workers of this machine do not start"
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 10,
@@ -73,10 +76,11 @@ def local_client(workers: int, threads: int, *, dashboard: bool = False) -> Iter
     options = {"nthreads": threads, "protocol": "inproc://", "memory_limit": 0}
     worker = {"cls": QuietWorker, "options": options}
     with dask.config.set(DASHBOARD if dashboard else SETTINGS):
-        cluster = SpecCluster(
-            {"0": worker}, _scheduler(dashboard, protocol="inproc://"),
-            silence_logs=logging.CRITICAL,
-        )  # fmt: skip
+        with told_as(NOT_STARTED):
+            cluster = SpecCluster(
+                {"0": worker}, _scheduler(dashboard, protocol="inproc://"),
+                silence_logs=logging.CRITICAL,
+            )  # fmt: skip
         with client_of(cluster) as client:
             yield client
 
@@ -111,7 +115,8 @@ def _process_client(workers: dict[str, dict[str, Any]], dashboard: bool) -> Iter
         dashboard, host="127.0.0.1", port=0, protocol="tls://", security=security
     )
     with dask.config.set(WITH_NANNIES | (DASHBOARD if dashboard else {})):
-        cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL, security=security)
+        with told_as(NOT_STARTED):
+            cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL, security=security)
         with client_of(cluster) as client:
             yield client
 
@@ -164,7 +169,8 @@ def client_of(cluster: Any, leave_seconds: float = LEAVE_SECONDS) -> Iterator[An
     seconds = leave_seconds
     client = None
     try:
-        client = Client(cluster, set_as_default=False)
+        with told_as(NOT_STARTED):
+            client = Client(cluster, set_as_default=False)
         yield client
         seconds = CLOSE_SECONDS
     finally:
@@ -176,9 +182,10 @@ def wait_for_workers(client: Any, seconds: float = 60.0) -> tuple[int, int]:
 
     Raises RunError if none comes.
     """
-    try:
-        client.wait_for_workers(1, timeout=seconds)
-    except TimeoutError:
-        raise RunError(f"no worker joined the scheduler within {seconds:.0f} s") from None
-    threads = client.nthreads()
+    with told_as(CONNECTION_LOST):
+        try:
+            client.wait_for_workers(1, timeout=seconds)
+        except TimeoutError:
+            raise RunError(f"no worker joined the scheduler within {seconds:.0f} s") from None
+        threads = client.nthreads()
     return len(threads), sum(threads.values())

@@ -5,7 +5,7 @@ from typing import Any
 import zarr
 
 from tiledsim.scheduler.journal.record_dtype import ROW
-from tiledsim.scheduler.journal.record_table import PORTION_TILES, Records
+from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.store.files import Writer
 from tiledsim.scheduler.store.in_memory import ZarrInMemory
 from tiledsim.scheduler.store.layout import Layout
@@ -20,7 +20,7 @@ def write_columns(files: Writer, layout: Layout, records: Records, run: str) -> 
 
     ``worker`` is a number; the names are in the group's attribute ``workers``, the identity of the
     run is in ``run``.  The place of each tile is in ``shot``, ``panel``, ``slow_start`` …
-    ``fast_stop``.  Written portion by portion.
+    ``fast_stop``.  Written portion by portion, a chunk each.
     """
     files.remove(f"{GROUP}/")
     tiles = len(records)
@@ -36,7 +36,7 @@ def write_columns(files: Writer, layout: Layout, records: Records, run: str) -> 
         for name, values in columns.items():
             if name not in arrays:
                 arrays[name] = group.create_array(
-                    name, shape=(tiles,), dtype=values.dtype, chunks=(min(tiles, PORTION_TILES),),
+                    name, shape=(tiles,), dtype=values.dtype, chunks=(len(values),),
                     dimension_names=("tile",),
                 )  # fmt: skip
             arrays[name][written : written + len(values)] = values

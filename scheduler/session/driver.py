@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import RunError
+from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
 from tiledsim.scheduler.journal.failure_logs import MOST_LOGS
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.record_table import numbers
@@ -34,6 +35,7 @@ from tiledsim.scheduler.session.events import (
 from tiledsim.scheduler.session.task import Job, render_tiles
 from tiledsim.scheduler.session.time_limit import Deadline
 from tiledsim.scheduler.session.workforce import Crew
+from tiledsim.scheduler.store.files import what_failed
 from tiledsim.scheduler.store.lease import Lease
 
 FLUSH_SECONDS = 1.0
@@ -148,11 +150,12 @@ class Driver:
                 return
             self._tasks += 1
             others = set(crew.others(avoided)) - self._dismissed if avoided else set()
-            future = self._client.submit(
-                self._task, self._job, batch, pure=False, retries=0,
-                workers=sorted(others) or None,
-                key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self._tasks}",
-            )  # fmt: skip
+            with told_as(CONNECTION_LOST):
+                future = self._client.submit(
+                    self._task, self._job, batch, pure=False, retries=0,
+                    workers=sorted(others) or None,
+                    key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self._tasks}",
+                )  # fmt: skip
             waiting[future.key] = batch
             if others:
                 self._elsewhere[future.key] = future, others
@@ -162,7 +165,8 @@ class Driver:
         """Take back tiles that may go to workers alone that have all left."""
         for future, others in self._elsewhere.values():
             if not crew.has_any(others):
-                future.cancel()
+                with told_as(CONNECTION_LOST):
+                    future.cancel()
 
     def _take(self, batch: Batch, results: list[Outcome], crew: Crew) -> None:
         new, spent, tiles = [], 0.0, 0
@@ -211,14 +215,15 @@ class Driver:
             return
         self._dismissed.add(address)
         self._tell(WorkerDismissed(unfit.worker, unfit.reason))
-        self._client.run(
-            leave, reason=unfit.reason, workers=[address], wait=False, on_error="ignore"
-        )
+        with told_as(CONNECTION_LOST):
+            self._client.run(
+                leave, reason=unfit.reason, workers=[address], wait=False, on_error="ignore"
+            )
 
     def _recover(self, batch: Batch, status: str, result: Any) -> None:
         """Deal with a task that brought no results: its worker died, or the scheduler did."""
         if self._client.status != "running" or status == "lost":
-            raise RunError("the connection to the Dask scheduler is lost")
+            raise RunError(CONNECTION_LOST)
         error = result[1] if isinstance(result, tuple) and len(result) > 1 else status
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         if status == "cancelled" and len(batch) == 1:
@@ -251,9 +256,9 @@ class Driver:
             self._lease.renew()
             session = crew.session()
             self._journal.append(self._unwritten, self._failures, session)
-        except OSError:
+        except OSError as error:
             self._journal_failed = True  # not once more on the way out: it may take minutes
-            raise
+            raise RunError(what_failed(self._lease.files, error)) from error
         self._unwritten, self._failures = [], []
         self._flushed = time.monotonic()
         self._let_anyone(crew)

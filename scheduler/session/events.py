@@ -32,7 +32,7 @@ class RunStarted:
     grid: tuple[int, int, int, int]
     """Tiles along (shot, panel, slow, fast)."""
     done_tiles: NDArray[np.bool_]
-    """[tiles]: which have a record.  The driver keeps it up to date; only to be read."""
+    """[tiles]: which have a record.  The driver keeps it up to date; read-only."""
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,10 @@ def run_session(
     clear_logs(files)
     before = int(np.count_nonzero(done))
     workers = wait_for_workers(client)[0] if before < done.size else 0
+    shown = done.view()
+    shown.flags.writeable = False
     for callback in callbacks:
-        callback(RunStarted(plan, before, workers, client.dashboard_link, job.layout.grid, done))
+        callback(RunStarted(plan, before, workers, client.dashboard_link, job.layout.grid, shown))
     # How fast a GPU is shows with its first tile.
     seconds = BATCH_SECONDS * plan.tiles if plan.seconds is None else plan.seconds
     guess = seconds * max(plan.workers * plan.threads, 1) / max(plan.tiles, 1)
@@ -50,11 +52,11 @@ def run_session(
     started = time.perf_counter()
     try:
         driver.work_through()
-    except (KeyboardInterrupt, RunError, OSError) as error:
+    except (KeyboardInterrupt, RunError) as error:
         advice = f"{before + driver.recorded:,} of {done.size:,} tiles are done; `resume` continues"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped: {advice}") from error
-        raise RunError(f"{what_failed(files, error)}; {advice}") from error
+        raise RunError(f"{error}; {advice}") from error
     for callback in callbacks:
         callback(RunFinished(time.perf_counter() - started, len(driver.failed)))
     reached = before + driver.recorded

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
+from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
 from tiledsim.scheduler.journal.journal_file import Session
 
 TOPIC = "all"
@@ -30,7 +31,8 @@ class Crew:
         self._began = self._counted = self._manned = time.monotonic()
 
     def __enter__(self) -> "Crew":
-        self._client.subscribe_topic(TOPIC, self._hear)
+        with told_as(CONNECTION_LOST):
+            self._client.subscribe_topic(TOPIC, self._hear)
         self._look()
         self._began = self._counted = self._manned = time.monotonic()
         return self

@@ -17,11 +17,11 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from tiledsim.errors import StoreError
-from tiledsim.scheduler.store.files import Files, LocalFiles, Writer
+from tiledsim.scheduler.store.files import Files, LocalFiles, ObjectFiles, Writer
 from tiledsim.scheduler.store.folder import sync_to_disk
 from tiledsim.scheduler.store.in_memory import ZarrInMemory
 from tiledsim.scheduler.store.layout import Layout
-from tiledsim.scheduler.store.shards import ROOT, Shards, run_of
+from tiledsim.scheduler.store.shards import ROOT, Shards, only_late_shards, run_of
 from tiledsim.tile import Tile
 
 FORMAT = "tiledsim"
@@ -35,7 +35,8 @@ UNFINISHED = "tiledsim_being_made"
 
 
 def exists(files: Files) -> bool:
-    """Whether anything is at a location, other than a lease or a store that was never made whole.
+    """Whether anything is at a location, other than a lease, a store that was never made whole, or
+    shards of tasks that outlived a store which was deleted.
 
     Raises StoreError for a file, where a folder is needed, and for a link where the driver's own
     files are, which are written and deleted one by one.
@@ -48,8 +49,11 @@ def exists(files: Files) -> bool:
     names = files.names("")
     if not names or (names == ["run"] and files.names("run/") in ([], ["lease"])):
         return False
+    document = files.read(ROOT)
+    if document is None and isinstance(files, ObjectFiles):
+        return not only_late_shards(files)
     try:
-        return UNFINISHED not in json.loads(files.read(ROOT) or b"null")["attributes"]
+        return UNFINISHED not in json.loads(document or b"null")["attributes"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return True
 

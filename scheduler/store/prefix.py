@@ -103,6 +103,19 @@ class ObjectFiles:
                 time.sleep(pause)
         raise AssertionError("the last pause is none")
 
+    @answered
+    def run_of(self, key: str) -> str | None:
+        """Return the identity of the run that a key carries; None where it carries none."""
+        import obstore
+
+        try:
+            carried = obstore.get(self._store, key).attributes.get(RUN)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._failed(key, error) from error
+        return None if carried is None else str(carried)
+
     def _what_is_there(self, key: str) -> tuple[bytes, str | None, dict[str, Any]] | None:
         """Return the bytes of a key, their run and their tag; None where they have just gone."""
         import obstore

@@ -16,6 +16,7 @@ remains true whoever comes later.
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import uuid
@@ -35,6 +36,10 @@ MODE = 0o644
 """Of what is made: nobody else writes it, whatever the umask."""
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 """What file systems without hard links say."""
+
+
+MOST_LATE = 500
+"""Shards without a store that are looked at; a run has no more tasks on their way than these."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,17 @@ def _sync(array: int, folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def only_late_shards(files: ObjectFiles) -> bool:
+    """Whether all that a prefix has, beside leases, is shards of a run that is gone.
+
+    Who deletes a store key by key does not stop its tasks: what they put afterwards is there
+    alone.  Shards are known by the identity that they carry; of others' keys none does.
+    """
+    keys = (key for key in files.keys("") if not key.startswith("run/lease/"))
+    found = list(itertools.islice(keys, MOST_LATE + 1))
+    return len(found) <= MOST_LATE and all(files.run_of(key) is not None for key in found)
 
 
 class ShardPrefix:

@@ -6,6 +6,7 @@ waits before a write as ``hang-TEXT`` says in seconds, once.  Slashes in TEXT ar
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,6 +30,8 @@ def with_faults(application: Application, folder: Path) -> Application:
                 return said
         return ""
 
+    one_at_a_time = threading.Lock()
+
     def serve(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         with (folder / "log").open("a") as log:
@@ -40,7 +43,8 @@ def with_faults(application: Application, folder: Path) -> Application:
                 return [b""]
             if seconds := ordered("hang", path):
                 time.sleep(float(seconds))
-        return application(environ, start)
+        with one_at_a_time:  # moto looks at a condition and writes in two steps
+            return application(environ, start)
 
     return serve
 

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
+from tests.distributed.conftest import make_experiment
 from tiledsim.errors import StoreError
+from tiledsim.scheduler import run
+from tiledsim.scheduler.results.verify import verify
+from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import ObjectFiles, open_files
 from tiledsim.scheduler.store.shards import open_shards
 
@@ -90,3 +94,25 @@ def test_a_damaged_shard_is_replaced_once(bucket: str) -> None:
     with pytest.raises(StoreError, match="other bytes"):
         shards.replace("image/c/0", b"others", found, durable=True)
     assert files.read("image/c/0") == b"whole"
+
+
+def test_late_shards_of_a_deleted_store_are_no_store(bucket: str) -> None:
+    """A run begins where they are, as on empty ground; what anybody else has put there stays."""
+    place = f"s3://{bucket}/x"
+    files = open_files(place)
+    files.write("zarr.json", document("old"))
+    late = open_shards(files, "old")
+    files.delete("zarr.json")
+    late.put("image/c/0/0/0/0", b"late", durable=True)
+    late.put("image/c/9/9/9/9", b"late", durable=True)
+    assert not store.exists(files)
+    experiment = make_experiment(size_px=(9, 9))
+    assert run(experiment, place).tiles == 1
+    assert verify(place).sound
+    assert list(files.keys("image/c/")) == ["image/c/0/0/0/0"]
+    files.delete("zarr.json")
+    files.write("image/c/mine", b"somebody's own")
+    assert store.exists(files)
+    with pytest.raises(StoreError, match="exists"):
+        run(experiment, place)
+    assert files.read("image/c/mine") == b"somebody's own"

@@ -1,5 +1,6 @@
 """Pixels are read out of shards as zarr reads them, or not at all."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ SHAPE = (2, 2, 150, 100)
 def kept(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("shards")
     layout = Layout(SHAPE, (32, 16), (64, 32), (64, 32), request.param)
-    store.create(LocalFiles(folder), layout, 0.1)
+    with contextlib.closing(LocalFiles(folder).writer("mark", lambda: None)) as writer:
+        store.create(writer, layout, 0.1, "mark")
     image = zarr.open_array(folder / "image", mode="r+")
     pixels = np.random.default_rng(0).poisson(300, SHAPE).astype(request.param)
     image[:, 0] = pixels[:, 0]

@@ -1,5 +1,6 @@
 """What is seen of a run from its store alone."""
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from tiledsim.scheduler.store.lease import PREFIX
 
 LAYOUT = Layout(shape=(1, 1, 50, 40), chunk=(10, 10), shard=(10, 10), tile=(10, 10))
 TILES = 20
+RUN = "a"
 
 
 class CountingFiles(LocalFiles):
@@ -37,8 +39,9 @@ def files(tmp_path: Path) -> CountingFiles:
     made = CountingFiles(tmp_path / "image.zarr")
     cut = {"shape": LAYOUT.shape, "chunk": LAYOUT.chunk, "shard": LAYOUT.shard,
            "tile": LAYOUT.tile}  # fmt: skip
-    store.create(made, LAYOUT, 0.1)
-    store.publish(made, {"layout": cut})
+    with contextlib.closing(made.writer("mark", lambda: None)) as writer:
+        store.create(writer, LAYOUT, 0.1, "mark")
+        store.publish(writer, {"layout": cut, "run": RUN}, "mark")
     return made
 
 
@@ -73,7 +76,8 @@ def test_a_run_from_nothing_to_its_end(
     assert (seen.lost_workers, seen.workers, seen.threads) == (1, 7, 14)
     for index in set(range(TILES)) - {0, 1, 4}:
         journal.append([record(index)], [], session(journal))
-    store.update_attributes(files, {"summary": {}})
+    with contextlib.closing(files.writer("mark", lambda: None)) as writer:
+        store.update_attributes(writer, RUN, {"summary": {}})
     seen = watcher.look()
     assert (seen.state, seen.done, seen.failed, seen.retried) == ("finished", TILES, 0, 2)
     assert seen.seconds_left == 0.0

@@ -44,6 +44,11 @@ def add_noise(
     callbacks, command
         As those of :func:`tiledsim.scheduler.run`.
 
+    Returns
+    -------
+    Summary
+        Statistics of the counts, and how the run went.
+
     Raises
     ------
     StoreError

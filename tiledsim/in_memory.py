@@ -19,20 +19,26 @@ def simulate(
     experiment: Experiment | Scene, backend: str = "auto", dtype: str = "float64", *,
     shots: Sequence[int] | None = None,
 ) -> NDArray[Any]:  # fmt: skip
-    """Render images [shot, panel, slow, fast] in photons per pixel, float64.
-
-    With a noise section they are counts, in the type of integers that it stores.
+    """Render images in this process, into memory.
 
     Parameters
     ----------
     experiment
         What to render, or the scene that ``build_scene`` made of it, which saves the time to make
         it again.
-    backend, dtype
-        The kernel and its arithmetic.
+    backend
+        The kernel: ``cpu``, ``cuda``, or ``auto``, which takes CUDA where it can be used.
+    dtype
+        Its arithmetic: ``float64``, or ``mixed`` with CUDA.
     shots
         Numbers of the shots, in any order; all by default.  Each has the bytes that it has in a
         run of the whole.
+
+    Returns
+    -------
+    numpy.ndarray
+        [shot, panel, slow, fast]: photons per pixel in float64; with a noise section counts, in
+        the type of integers that it stores.
 
     Raises
     ------

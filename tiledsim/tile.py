@@ -30,7 +30,18 @@ class Tile:
         return self.rows * self.cols
 
     def within(self, other: "Tile") -> tuple[slice, slice]:
-        """Return where this tile's pixels are in an array of another tile's, cut to what is."""
+        """Return where this tile's pixels are in an array of another tile's.
+
+        Parameters
+        ----------
+        other
+            A tile of the same panel and shot.
+
+        Returns
+        -------
+        tuple of slice
+            Slow and fast; cut to what of this tile lies inside the other.
+        """
         return (
             slice(
                 max(self.slow_start - other.slow_start, 0),

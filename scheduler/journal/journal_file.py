@@ -60,7 +60,10 @@ def _no_tiles() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Part:
-    """What one file holds.  Later parts stand above earlier ones."""
+    """What one file holds.
+
+    Of several records of a tile the earliest counts, unless a part after it drops the tile.
+    """
 
     run: str = ""
     """The run that it belongs to; what is of another run does not count."""

@@ -12,7 +12,7 @@ from tiledsim.scheduler.journal.tile_record import TileRecord
 RANGES = tuple(
     f"{what}_{end}" for what in ("omega", "polarization", "capture") for end in ("min", "max")
 )
-"""Spans of a tile, NaN where a scene has no such correction."""
+"""Spans of a tile; NaN where none of its pixels was looked at.  Without a correction they are 1."""
 
 _KINDS = {"<class 'int'>": "<i8", "<class 'float'>": "<f8", "<class 'str'>": "<i4"}
 _PLAIN = tuple(field.name for field in fields(TileRecord) if field.name != "ranges")

@@ -48,10 +48,23 @@ class Images(xarray.Dataset):  # type: ignore[no-untyped-call]
 
 
 def open(location: str | Path) -> Images:
-    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units, lazily.
+    """Open a store as an ``xarray.Dataset`` with dimensions, coordinates and units.
 
-    Columns of a campaign are coordinates along ``shot``.  A notebook shows it with a picture of its
-    first shot.
+    Parameters
+    ----------
+    location
+        A folder, or a URL such as ``s3://bucket/run.zarr``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Pixels are read when they are asked for.  Columns of a campaign are coordinates along
+        ``shot``.  A notebook shows it with a picture of its first shot.
+
+    Raises
+    ------
+    StoreError
+        For a location that holds no store of tiledsim.
     """
     files = open_files(location)
     store.read_attributes(files)

@@ -126,17 +126,45 @@ class Summary:
     """Tiles of the last session; the others were done before."""
 
     def physical(self) -> dict[str, Any]:
-        """Return the images' part: the same for every way in which a run may come to its end."""
+        """Return the images' part: the same for every way in which a run may come to its end.
+
+        Returns
+        -------
+        dict
+            ``images``, ``photons``, ``scale``, ``tiles`` and ``steps``, as plain data.
+        """
         whole = self.to_json()
         return {name: whole[name] for name in ("images", "photons", "scale", "tiles", "steps")}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the summary as plain data."""
+        """Return the summary as plain data.
+
+        Returns
+        -------
+        dict
+            Every field by name, lists and dicts in place of tuples and parts.
+        """
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Summary":
-        """Make a summary of what :meth:`to_json` returned; ValueError for anything else."""
+        """Make a summary of plain data.
+
+        Parameters
+        ----------
+        data
+            What :meth:`to_json` returned.
+
+        Returns
+        -------
+        Summary
+            Equal to the one it was made of.
+
+        Raises
+        ------
+        ValueError
+            For anything else.
+        """
         return TypeAdapter(cls).validate_python(data)
 
     def _repr_html_(self) -> str:
@@ -159,7 +187,18 @@ class Summary:
         )
 
     def brief(self, store: str) -> str:
-        """Return two lines: what came out, and how long it took; ``store`` names the rest."""
+        """Return two lines: what came out, and how long it took.
+
+        Parameters
+        ----------
+        store
+            Where the rest is, which the second line names.
+
+        Returns
+        -------
+        str
+            For people.
+        """
         top = max(self.images, key=lambda image: image.maximum)
         return (
             f"photons in all {self.photons:.10g}; brightest shot {top.shot} panel {top.panel}: max "
@@ -169,7 +208,13 @@ class Summary:
         )
 
     def text(self) -> str:
-        """Return the summary for people."""
+        """Return the summary for people.
+
+        Returns
+        -------
+        str
+            Several lines: images, photons, factors, tiles, workers.
+        """
         lines = []
         for image in self.images[:8]:
             lines += [

@@ -66,7 +66,7 @@ class WorkerDismissed:
 
 @dataclass(frozen=True)
 class TilesDone:
-    """Tiles that are written and recorded."""
+    """Tiles that are written.  The journal has them at its next flush, within seconds."""
 
     records: tuple[TileRecord, ...]
 
@@ -91,7 +91,7 @@ class TileFailed:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """Nothing is left to do."""
+    """No tile is under way any more.  At a time limit some may be left, for `resume`."""
 
     seconds: float
     failed: int

@@ -54,7 +54,13 @@ class Plan:
     """Pixels around a tile that its point spread needs, and that are rendered with it."""
 
     def lines(self) -> list[tuple[str, str]]:
-        """Return the plan as pairs of words, for people."""
+        """Return the plan for people.
+
+        Returns
+        -------
+        list of tuple of str
+            What is told, and its value with the unit.
+        """
         shots, panels, slow, fast = self.shape
         where = f"{self.workers} process(es) x {self.threads} thread(s)"
         lines = [

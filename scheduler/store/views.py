@@ -25,9 +25,30 @@ def lazy(
     experiment: Experiment, *, tile: tuple[int, int] | None = None, backend: str = "auto",
     dtype: str = "float64",
 ) -> Any:  # fmt: skip
-    """Return the images as a ``dask.array`` (shot, panel, slow, fast) of tiles, to compose with.
+    """Return the images of an experiment as a lazy array of tiles, to compose with.
 
     Results of any size are written by :func:`tiledsim.scheduler.run`, not from this array.
+
+    Parameters
+    ----------
+    experiment
+        What to render.
+    tile
+        Slow and fast pixels of a block, rounded up to whole shards; chosen by default.
+    backend, dtype
+        The kernel and its arithmetic, as :func:`tiledsim.simulate` takes them.
+
+    Returns
+    -------
+    dask.array.Array
+        [shot, panel, slow, fast], photons in float64, or counts where the experiment has noise.
+
+    Raises
+    ------
+    ExperimentError
+        For an experiment that cannot be simulated.
+    BackendError
+        For a kernel that is not available.
     """
     import dask.array as da
     from dask.delayed import delayed

@@ -133,6 +133,11 @@ class Experiment(Part):
         count
             Number of shots, the first rows; all rows by default.
 
+        Returns
+        -------
+        Experiment
+            Another experiment; this one stays as it is.
+
         Raises
         ------
         ExperimentError
@@ -154,11 +159,27 @@ class Experiment(Part):
 
     @classmethod
     def from_toml(cls, text: str, base: Path, changes: Sequence[str] = ()) -> Self:
-        """Read an experiment from TOML; file names are relative to the folder ``base``.
+        """Read an experiment from TOML.
 
-        ``changes`` are ``key=value``, as :func:`tiledsim.experiment.toml.change` takes them.
-        Raises ExperimentError, with a sentence for each mistake that names its key, for anything
-        not understood.
+        Parameters
+        ----------
+        text
+            An experiment file's text.
+        base
+            The folder that names of files in it are relative to.
+        changes
+            ``key=value`` each, such as ``rotation.start_deg=90``; the value is TOML, and a key
+            without one is removed.  Names of files in them are relative to the current folder.
+
+        Returns
+        -------
+        Experiment
+            Checked as a whole.
+
+        Raises
+        ------
+        ExperimentError
+            For anything not understood, with a sentence for each mistake that names its key.
         """
         from tiledsim.experiment.toml import experiment_error, parse_experiment
 
@@ -169,13 +190,41 @@ class Experiment(Part):
             raise experiment_error(cls, error, fields) from None
 
     def to_toml(self) -> str:
-        """Write the experiment as TOML, without the fields that have their default."""
+        """Write the experiment as TOML.
+
+        Returns
+        -------
+        str
+            What :meth:`from_toml` reads back as an equal experiment; fields that have their
+            default are left out, and names of files are absolute.
+
+        Raises
+        ------
+        ExperimentError
+            Where a text or a name of a file holds characters that TOML cannot.
+        """
         from tiledsim.experiment.toml import format_experiment
 
         return format_experiment(self)
 
     def replace(self, **fields: Any) -> Self:
-        """Return a checked copy with some top-level fields replaced."""
+        """Return a checked copy with some top-level fields replaced.
+
+        Parameters
+        ----------
+        **fields
+            Sections by name, such as ``beam=experiment.beam.model_copy(update={...})``.
+
+        Returns
+        -------
+        Experiment
+            Another experiment; this one stays as it is.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            For values that an experiment cannot have.
+        """
         return type(self)(
             **{name: getattr(self, name) for name in type(self).model_fields} | fields
         )
@@ -184,7 +233,25 @@ class Experiment(Part):
 def load(path: str | Path, changes: Sequence[str] = ()) -> Experiment:
     """Read an experiment from a TOML file, with some of its keys given another value.
 
-    Raises InputFileError if it cannot be read and ExperimentError if it cannot be understood.
+    Parameters
+    ----------
+    path
+        The file; names of files in it are relative to its folder.
+    changes
+        ``key=value`` each, such as ``rotation.start_deg=90``; the value is TOML, and a key without
+        one is removed.  Names of files in them are relative to the current folder.
+
+    Returns
+    -------
+    Experiment
+        Checked as a whole; no file that it names is read yet but those of geometry.
+
+    Raises
+    ------
+    InputFileError
+        For a file that cannot be read.
+    ExperimentError
+        For one that cannot be understood, with a sentence for each mistake that names its key.
     """
     from tiledsim.experiment.toml import LARGEST_EXPERIMENT
     from tiledsim.io.paths import user_path

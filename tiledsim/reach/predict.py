@@ -48,15 +48,16 @@ def spots(experiment: Experiment, *, minimum_photons: float = 0.0) -> NDArray[np
 
     Parameters
     ----------
-    experiment : Experiment
+    experiment
         What is simulated.
-    minimum_photons : float
+    minimum_photons
         Fainter reflections are left out.
 
     Returns
     -------
-    structured array of dtype :data:`SPOT`, by shot, panel, h, k, l; 0 0 0, which is the beam
-    itself, is not in it.
+    numpy.ndarray
+        Structured, of dtype :data:`SPOT`, by shot, panel, h, k, l; 0 0 0, which is the beam
+        itself, is not in it.
 
     Raises
     ------

@@ -61,7 +61,23 @@ class PixelTrace:
     scene: Scene
 
     def __getitem__(self, key: str) -> Value:
-        """Return the value of a line."""
+        """Return the value of a line.
+
+        Parameters
+        ----------
+        key
+            Its name, such as ``omega_pixel_sr``.
+
+        Returns
+        -------
+        float, int, str or tuple of float
+            In the unit that :attr:`entries` names.
+
+        Raises
+        ------
+        KeyError
+            For a line that the trace does not have.
+        """
         for entry in self.entries:
             if entry.key == key:
                 return entry.value
@@ -160,10 +176,31 @@ def trace(
     experiment: Experiment | Scene, panel: int, slow: int, fast: int, *, shot: int = 0,
     backend: str = "auto", dtype: str = "float64",
 ) -> PixelTrace:  # fmt: skip
-    """Trace one pixel.
+    """Trace one pixel: every intermediate of its value, in nanoBragg's names and order.
 
-    Raises ExperimentError for a pixel that is not rendered and BackendError for a kernel that is
-    not available.
+    Parameters
+    ----------
+    experiment
+        What is simulated, or the scene that ``build_scene`` made of it.
+    panel, slow, fast
+        The pixel, counted from 0.
+    shot
+        The image, counted from 0.
+    backend, dtype
+        The kernel whose value stands beside the reference's, as :func:`tiledsim.simulate` takes
+        them.
+
+    Returns
+    -------
+    PixelTrace
+        The values with units and meanings; ``lines()``, ``table()`` and ``all_steps()`` write them.
+
+    Raises
+    ------
+    ExperimentError
+        For a pixel that is not rendered.
+    BackendError
+        For a kernel that is not available.
     """
     scene = experiment if isinstance(experiment, Scene) else build_scene(experiment)
     check_pixel(scene, shot, panel, slow, fast)

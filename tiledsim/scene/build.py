@@ -9,7 +9,22 @@ from tiledsim.scene.single import build_single, with_cell
 def build_scene(experiment: Experiment) -> Scene:
     """Make the scene: read the files, place the detector, turn the crystal, settle the quirks.
 
-    Raises ExperimentError or InputFileError for what cannot be simulated.
+    Parameters
+    ----------
+    experiment
+        What a person described.
+
+    Returns
+    -------
+    Scene
+        All that a kernel needs, in SI units; equal experiments and files give equal scenes.
+
+    Raises
+    ------
+    ExperimentError
+        For what cannot be simulated.
+    InputFileError
+        For a file that the experiment names and that cannot be used.
     """
     experiment = with_cell(experiment)
     if experiment.shots.is_campaign:

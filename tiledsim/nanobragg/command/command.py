@@ -95,8 +95,26 @@ def experiment_from_nanobragg(
 ) -> Experiment:
     """Return the experiment that a command line of nanoBragg describes.
 
-    ``argv`` holds the flags without the program's name; file names are relative to ``base`` (the
-    current folder).  Raises ExperimentError in one line that names the flag.
+    Parameters
+    ----------
+    argv
+        The flags, without the program's name.
+    mode
+        ``c-parity`` for nanoBragg's own numbers, ``spec`` for the physics without its quirks.
+    base
+        The folder that names of files are relative to; the current one by default.
+    quirks
+        Those in force, in place of the mode's.
+
+    Returns
+    -------
+    Experiment
+        What nanoBragg would have simulated.
+
+    Raises
+    ------
+    ExperimentError
+        In one line that names the flag, for what nanoBragg does not take.
     """
     return parse_nanobragg(argv, mode, base, quirks=quirks).experiment
 

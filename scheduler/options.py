@@ -212,7 +212,13 @@ class RunOptions(Options):
             raise OptionError("`repair` needs `resume`: it renders damaged tiles of a run again")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the options that differ from their defaults, as plain data without secrets."""
+        """Return the options that differ from their defaults.
+
+        Returns
+        -------
+        dict
+            Plain data, without secrets.
+        """
         flat = {name: value for name, value in asdict(self).items() if name != "where"}
         given = flat | asdict(self.where)
         return {
@@ -223,7 +229,23 @@ class RunOptions(Options):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "RunOptions":
-        """Make options of flat names, those of :class:`Where` among them."""
+        """Make options of flat names.
+
+        Parameters
+        ----------
+        values
+            Options by name, those of :class:`Where` among them.
+
+        Returns
+        -------
+        RunOptions
+            Checked.
+
+        Raises
+        ------
+        OptionError
+            For a value that an option cannot have.
+        """
         inside = {each.name for each in own_options(Where)}
         where = {name: value for name, value in values.items() if name in inside}
         rest = {name: value for name, value in values.items() if name not in inside}

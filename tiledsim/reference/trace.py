@@ -84,7 +84,13 @@ class PixelTrace:
         raise KeyError(key)
 
     def lines(self) -> list[str]:
-        """Return the trace as lines ``TRACE_PY: key value…``, 15 significant digits."""
+        """Return the trace as nanoBragg prints its own.
+
+        Returns
+        -------
+        list of str
+            ``TRACE_PY: key value…``, 15 significant digits.
+        """
         lines = [
             f"TRACE_CONFIG: tracing pixel (spixel={self.slow}, fpixel={self.fast})",
             *(f"TRACE_PY: {entry.key} {_digits(entry.value)}" for entry in self.entries),
@@ -95,7 +101,13 @@ class PixelTrace:
         return lines
 
     def table(self) -> str:
-        """Return the trace as a table for people."""
+        """Return the trace as a table for people.
+
+        Returns
+        -------
+        str
+            A line for each value: its name, digits, unit and meaning.
+        """
         rows = [(e.key, _digits(e.value), e.unit, e.meaning) for e in self.entries]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         return "\n".join(
@@ -104,7 +116,14 @@ class PixelTrace:
         )
 
     def all_steps(self) -> dict[str, Array]:
-        """Return every step as columns: layer, subpixel, source, φ step, domain, and its values."""
+        """Return every evaluation of the pixel's sum.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Columns of equal length: numbers of the layer, subpixel, source, φ step and domain,
+            then the values of that step; units stand at the ends of the names.
+        """
         scene, steps, rays = self.scene, self.evaluation.steps, self.evaluation.rays
         shape = steps.F_latt.shape[1:]
         layer, subpixel, source, orientation = (
@@ -138,7 +157,13 @@ class PixelTrace:
         return columns
 
     def all_steps_csv(self) -> str:
-        """Return :meth:`all_steps` as CSV."""
+        """Write what :meth:`all_steps` returns.
+
+        Returns
+        -------
+        str
+            CSV with a line of names, numbers with all their digits.
+        """
         columns = self.all_steps()
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")

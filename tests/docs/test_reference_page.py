@@ -1,24 +1,8 @@
 """The page of every key: each has a sentence, and it stands on the page."""
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
-import pytest
-
 from tiledsim.experiment import Experiment
-
-GENERATOR = Path(__file__).parents[3] / "docs" / "reference" / "generate.py"
-
-
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", GENERATOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_every_key_says_what_it_is(generator: ModuleType) -> None:

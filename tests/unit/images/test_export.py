@@ -1,69 +1,24 @@
 """Exports hold every pixel and every geometric number of the store, or nothing at all."""
 
-import json
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from tiledsim import scheduler
+from tests.unit.images.exports import MODULES, make, pixels_of, tiledsim_run
 from tiledsim.cli.main import app
 from tiledsim.errors import ExperimentError, RunError, StoreError
-from tiledsim.experiment import Experiment
-from tiledsim.image_files.cbf import byte_offset
-from tiledsim.image_files.instrument import as_series, imgcif_rotation
-from tiledsim.image_files.nxmx import bitshuffle
 from tiledsim.scheduler.export import assemble, bands
 from tiledsim.scheduler.export import export as module
-from tiledsim.scheduler.export.conversion import Conversion
 from tiledsim.scheduler.export.export import export
 from tiledsim.scheduler.export.instrument import read_instrument
 from tiledsim.scheduler.options import Where
 from tiledsim.scheduler.store.files import open_files
-from tiledsim.vectors import axis_rotation, unit
-
-MODULES = [
-    {"origin_mm": (-20.0 + 0.3 * i, 18.0 - 16 * i, -100.0), "fast_axis": (1, 0, 0.01 * i),
-     "slow_axis": (0, -1, 0)}
-    for i in range(2)
-]  # fmt: skip
-
-
-def make(**parts: Any) -> Experiment:
-    values = {
-        "title": "a test",
-        "beam": {"wavelength_A": 1.1, "polarization": 0.9, "exposure_s": 0.2},
-        "crystal": {"cell_A_deg": (70, 80, 90, 75, 85, 95), "cells": (4, 4, 4)},
-        "structure_factors": {"default_F": 30.0},
-        "detector": {"size_px": (300, 170), "pixel_mm": 0.15},
-        "sampling": {"oversample": 1},
-        "rotation": {"start_deg": 5.0, "range_deg": 0.5, "steps": 1},
-        "shots": {"count": 3, "misset_deg": ((0, 0, 0), (0, 0, 0.5), (0, 0, 1.0))},
-    }
-    return Experiment(**values | parts)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("export") / "run.zarr"
-    tiledsim_run(make(), path)
-    return path
-
-
-def tiledsim_run(experiment: Experiment, path: Path) -> None:
-    scheduler.run(experiment, path, fsync=False, threads=1)
-
-
-def pixels_of(store: Path) -> np.ndarray:
-    return np.asarray(scheduler.open(store).image.values)
+from tiledsim.vectors import unit
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint16", "float32"])
@@ -145,88 +100,6 @@ def test_geometry_is_in_the_store(store: Path) -> None:
     np.testing.assert_allclose(cell, [70, 80, 90])
 
 
-@settings(max_examples=40)
-@given(st.lists(st.floats(-1, 1), min_size=6, max_size=6))
-def test_any_frame_becomes_imgcif(numbers: list[float]) -> None:
-    beam, spindle = np.array(numbers[:3]), np.array(numbers[3:])
-    if min(np.linalg.norm(beam), np.linalg.norm(np.cross(beam, spindle))) < 1e-3:
-        return
-    turn = imgcif_rotation(unit(beam), unit(spindle), np.array([0.0, 0.0, 1.0]))
-    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
-    assert np.linalg.det(turn) == pytest.approx(1.0)
-    np.testing.assert_allclose(turn @ unit(beam), [0, 0, -1], atol=1e-12)
-    x, y, _ = turn @ unit(spindle)
-    assert x > 0
-    assert abs(y) < 1e-9
-
-
-def test_shots_that_turn_evenly_are_a_series() -> None:
-    axis = unit([0.2, 1.0, 0.1])
-    cell = np.diag([50.0, 60.0, 70.0]) @ axis_rotation([1, 2, 3], 0.7).T
-    shots = np.stack([cell @ axis_rotation(axis, np.radians(0.4 * n)).T for n in range(5)])
-    starts, crystals = as_series(axis, shots, 10.0, 0.4)
-    np.testing.assert_allclose(starts, 10 + 0.4 * np.arange(5))
-    np.testing.assert_allclose(crystals, np.repeat(cell[None], 5, axis=0))
-    shots[3] = cell
-    starts, crystals = as_series(axis, shots, 10.0, 0.4)
-    np.testing.assert_array_equal(starts, np.full(5, 10.0))
-    np.testing.assert_array_equal(crystals, shots)
-
-
-@settings(max_examples=30)
-@given(
-    st.sampled_from(["<i4", "<u2", "<f4"]),
-    st.integers(1, 9000),
-    st.lists(st.integers(1, 8999), max_size=4),
-    st.integers(0, 2**32 - 1),
-)
-def test_pieces_join_to_the_same_chunk(dtype: str, n: int, cuts: list[int], seed: int) -> None:
-    flat = np.random.default_rng(seed).poisson(300, n).astype(dtype)
-    edges = sorted({0, n, *(cut for cut in cuts if cut < n)})
-    parts = [bitshuffle.compress_piece(flat[a:b], a) for a, b in pairwise(edges)]
-    joined = b"".join(bitshuffle.join_pieces(iter(parts), flat.nbytes))
-    assert joined == bitshuffle.compress_chunk(flat)
-    with h5py.File.in_memory() as file:
-        data = file.create_dataset(
-            "d", shape=(n,), chunks=(n,), dtype=dtype,
-            **hdf5plugin.Bitshuffle(nelems=8192 // flat.itemsize),
-        )  # fmt: skip
-        data.id.write_direct_chunk((0,), joined)
-        np.testing.assert_array_equal(data[...], flat)
-
-
-@settings(max_examples=30)
-@given(
-    st.lists(st.integers(-(2**30), 2**30) | st.integers(-200, 200), min_size=1, max_size=300),
-    st.integers(1, 299),
-)
-def test_byte_offset_is_that_of_fabio(values: list[int], cut: int) -> None:
-    compression = pytest.importorskip("fabio.compression")
-    flat = np.array(values, dtype=np.int32)
-    pieces = [byte_offset.encode_piece(part) for part in (flat[:cut], flat[cut:]) if part.size]
-    data, last = b"", 0
-    for piece in pieces:
-        data += byte_offset.join_piece(piece, last)
-        last = piece.last
-    assert data == bytes(compression.compByteOffset(flat))
-
-
-def test_a_step_too_large_for_byte_offset_is_refused() -> None:
-    with pytest.raises(ExperimentError, match="2³¹"):
-        byte_offset.encode_piece(np.array([-(2**30) - 5, 2**30, -(2**30)], dtype=np.int32))
-
-
-def test_conversion_counts_what_does_not_fit() -> None:
-    rows = np.array([[0.4, 2.5, 70000.0, -3.0, np.nan]], dtype=np.float32)
-    made = Conversion("<u2", 0.0, 65534.0, 65535.0, clip=True).apply(rows, None)
-    assert made.values.tolist() == [[0, 2, 65534, 0, 65535]]
-    assert (made.outside, made.worst) == (2, 70000.0)
-    masked = np.array([[True, False, False, True, True]])
-    made = Conversion("<i4", -5.0, 1e9, -1.0).apply(rows, masked)
-    assert made.values.tolist() == [[0, -1, -1, -3, -1]]
-    assert made.outside == 0
-
-
 def test_values_that_do_not_fit_leave_no_file(tmp_path: Path) -> None:
     store = tmp_path / "bright.zarr"
     bright = make(structure_factors={"default_F": 3000.0}, shots={"count": 1})
@@ -237,17 +110,6 @@ def test_values_that_do_not_fit_leave_no_file(tmp_path: Path) -> None:
         export(store, tmp_path / "a.img")
     assert [p.name for p in tmp_path.iterdir()] == ["bright.zarr"]
     export(store, tmp_path / "a.img", clip=True)
-
-
-@pytest.fixture(scope="module")
-def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 2 x 2 tiles of which one has no record."""
-    from tiledsim.scheduler.journal.journal import Journal
-
-    path = tmp_path_factory.mktemp("unfinished") / "run.zarr"
-    tiledsim_run(make(detector={"size_px": (600, 700)}, shots={"count": 1}), path)
-    Journal(open_files(path)).drop([1])
-    return path
 
 
 def test_an_unfinished_run_is_refused_or_masked(unfinished: Path, tmp_path: Path) -> None:
@@ -396,105 +258,3 @@ def test_a_store_without_geometry_says_so(tmp_path: Path) -> None:
     shutil.rmtree(store / "geometry")
     with pytest.raises(StoreError, match="an earlier tiledsim made it"):
         export(store, tmp_path / "a.h5")
-
-
-COUNTED = {"poisson": True, "seed": 7, "gap_value": -5, "image": "int32", "bits": 3}
-
-
-@pytest.fixture(scope="module")
-def counts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
-    """A run with noise: its store, and where it has gaps and dead pixels [slow, fast]."""
-    folder = tmp_path_factory.mktemp("counts")
-    gaps, dead = np.zeros((2, 170, 300), dtype=bool)
-    gaps[:, 100:110], dead[5, 7] = True, True
-    np.save(folder / "gaps.npy", gaps)
-    np.save(folder / "dead.npy", dead)
-    noise = COUNTED | {"gap_file": folder / "gaps.npy", "dead_file": folder / "dead.npy"}
-    tiledsim_run(make(noise=noise, shots={"count": 1}), folder / "run.zarr")
-    return folder / "run.zarr", gaps, dead
-
-
-def test_counts_have_gaps_and_saturation(
-    counts: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
-    store, gaps, dead = counts
-    stored = pixels_of(store)[0, 0]
-    assert (stored == -5)[gaps].all()
-    assert stored.max() == 7  # 3 bits: some are saturated
-    wanted = np.where(gaps, -1, stored)
-    export(store, tmp_path / "a.h5", truth=True)
-    with h5py.File(tmp_path / "a.h5") as file:
-        detector = file["/entry/instrument/detector"]
-        np.testing.assert_array_equal(file["/entry/data/data"][0], wanted)
-        np.testing.assert_array_equal(detector["pixel_mask"][...], gaps + 2 * dead)
-        assert detector["saturation_value"][()] == 6
-    panel = json.loads((tmp_path / "a.expt").read_text())["detector"][0]["panels"][0]
-    assert panel["trusted_range"] == [-1.0, 6.0]
-    export(store, tmp_path / "a.cbf")
-    fabio = pytest.importorskip("fabio")
-    with fabio.open(str(tmp_path / "a.cbf")) as file:
-        np.testing.assert_array_equal(file.data, wanted)
-    assert b"# Count_cutoff 6 counts" in (tmp_path / "a.cbf").read_bytes()
-    export(store, tmp_path / "a.img")
-    with fabio.open(str(tmp_path / "a.img")) as file:
-        np.testing.assert_array_equal(file.data, np.where(gaps, 65535, stored))
-    export(store, tmp_path / "a.npy", dtype="float32")
-    np.testing.assert_array_equal(np.load(tmp_path / "a.npy")[0, 0], np.where(gaps, np.nan, stored))
-
-
-def test_saturated_counts_fit_a_smaller_type() -> None:
-    rows = np.array([[65535, 65534, 3]], dtype=np.uint16)
-    made = Conversion("<u2", 0.0, 65534.0, 65535.0, top=65535.0).apply(rows, None)
-    assert made.values.tolist() == [[65534, 65534, 3]]
-    assert made.outside == 0
-
-
-def test_photons_are_counted_on_the_way(store: Path, tmp_path: Path) -> None:
-    scheduler.add_noise(store, tmp_path / "counts.zarr", seed=3)
-    export(store, tmp_path / "a.npy", with_noise=3)
-    made = np.load(tmp_path / "a.npy")
-    assert made.dtype == np.int32
-    np.testing.assert_array_equal(made, pixels_of(tmp_path / "counts.zarr"))
-    with pytest.raises(StoreError, match=r"holds counts .*leave out `with_noise`"):
-        export(tmp_path / "counts.zarr", tmp_path / "b.npy", with_noise=3)
-    with pytest.raises(ExperimentError, match="`with_noise=-1`: must be a whole number from 0"):
-        export(store, tmp_path / "b.npy", with_noise=-1)
-
-
-def test_what_is_missing_is_not_counted(unfinished: Path, tmp_path: Path) -> None:
-    export(unfinished, tmp_path / "a.npy", partial=True, with_noise=1)
-    made = np.load(tmp_path / "a.npy")[0, 0]
-    assert (made[:512, 512:] == -1).all()
-    assert (np.delete(made, np.s_[512:], axis=1) >= 0).all()
-
-
-def test_a_run_exports_at_its_end(tmp_path: Path) -> None:
-    small = make(detector={"size_px": (50, 40)}, shots={"count": 1})
-    store, name = tmp_path / "run.zarr", tmp_path / "a.npy"
-    scheduler.run(small, store, fsync=False, threads=1, export=name)
-    np.testing.assert_array_equal(np.load(name), pixels_of(store))
-    with pytest.raises(StoreError, match=r"a.npy exists; `overwrite`"):
-        scheduler.run(small, store, fsync=False, threads=1, resume=True, export=name)
-    name.unlink()
-    scheduler.run(small, store, fsync=False, threads=1, resume=True, export=name)
-    np.testing.assert_array_equal(np.load(name), pixels_of(store))
-    brighter = small.replace(structure_factors={"default_F": 60.0})
-    scheduler.run(brighter, store, fsync=False, threads=1, overwrite=True, export=name)
-    np.testing.assert_array_equal(np.load(name), pixels_of(store))
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("a.xyz", "its ending names no format"),
-        ("no/a.h5", "no is no folder"),
-        ("old.npy", "old.npy exists"),
-        ("a.img", "cbf and nxmx can say where it stands"),
-    ],
-)
-def test_what_cannot_be_exported_is_not_rendered(tmp_path: Path, name: str, said: str) -> None:
-    (tmp_path / "old.npy").write_bytes(b"old")
-    tilted = make(detector={"size_px": (50, 40), "rotation_deg": (3.0, 0.0, 0.0)})
-    with pytest.raises((ExperimentError, StoreError), match=re.escape(said)):
-        scheduler.run(tilted, tmp_path / "run.zarr", threads=1, export=tmp_path / name)
-    assert [p.name for p in tmp_path.iterdir()] == ["old.npy"]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
 
@@ -21,6 +21,11 @@ class Block(NamedTuple):
     kind: str
     """The language of a fenced block; "" for an indented one and for none."""
     text: str
+
+    @property
+    def in_tutorial(self) -> bool:
+        """Whether it is one step of many, which go from the first to the last."""
+        return self.where.startswith("docs/tutorials/")
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -47,10 +52,15 @@ def blocks(page: Path) -> Iterator[Block]:
 
 def commands() -> list[Block]:
     """Return each line of a block that calls tiledsim or a benchmark, without its prompt."""
-    typed = [b for page in PAGES for b in blocks(page) if b.kind in ("", "console")]
+    return [command for page in PAGES for block in blocks(page) for command in typed(block)]
+
+
+def typed(block: Block) -> list[Block]:
+    """Return the commands of a block, none for TOML, Python or what was printed."""
+    if block.kind not in ("", "console"):
+        return []
     return [
         Block(block.where, "command", part)
-        for block in typed
         for line in re.sub(r"\\\n\s*", "", block.text).splitlines()
         for part in re.split(r"\s+(?:&&|\|)\s+", re.sub(r"\s+#.*", "", line.removeprefix("$ ")))
         if re.match(r"tiledsim |python benchmarks/", part)

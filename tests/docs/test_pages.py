@@ -93,7 +93,7 @@ def test_a_command_is_understood(block: Block, folder: Path) -> None:
     CLI.commands[words[1]].make_context(words[1], words[2:])
 
 
-RUN_HERE = [b for b in commands() if not ELSEWHERE.search(b.text)]
+RUN_HERE = [b for b in commands() if not b.in_tutorial and not ELSEWHERE.search(b.text)]
 
 
 @pytest.mark.parametrize("block", RUN_HERE, ids=lambda b: f"{b.where}-{b.text}")
@@ -147,7 +147,10 @@ def test_a_table_is_understood(block: Block, folder: Path) -> None:
     Experiment.from_toml(tomli_w.dumps(merged(base, over)), folder)
 
 
-@pytest.mark.parametrize("block", of_kind("python"), ids=lambda b: b.where)
+BY_ITSELF = [block for block in of_kind("python") if not block.in_tutorial]
+
+
+@pytest.mark.parametrize("block", BY_ITSELF, ids=lambda b: b.where)
 def test_python_runs(block: Block, folder: Path) -> None:
     text = block.text
     compile(text, block.where, "exec")

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -31,18 +31,19 @@ from tiledsim.kernels.cuda.source import Specialisation, occupancy, render_sourc
 CYCLES = 132 * 1.98e9
 ISSUED, DOUBLE = 128, 64
 
+_OFF = {field.name: False for field in fields(Specialisation) if field.type is bool}
 _SQUARE = Specialisation(
-    shape="SQUARE", factors="NEAREST", mixed=False, polarization="PLAIN", thick="OWN", polar="OWN",
-    omega="OWN", curved=False, point_pixel=False, absorbing=False, layers=False, subpixels=False,
-    directions=False, spectrum=False, weighted=False, cut=False, water=False, skip_dark=False,
-    pixels=2, blocks=4,
+    **_OFF | {"shape": "SQUARE", "factors": "NEAREST", "elements": 0, "polarization": "PLAIN",
+              "thick": "OWN", "polar": "OWN", "omega": "OWN", "pixels": 2, "blocks": 4}
 )  # fmt: skip
 _SPECTRUM = replace(_SQUARE, shape="GAUSS", spectrum=True)
 KERNELS = {
     "square float64": _SQUARE,
     "square mixed": replace(_SQUARE, mixed=True, pixels=4),
+    "square anchored": replace(_SQUARE, mixed=True, anchored=True, pixels=4),
     "gauss spectrum float64": _SPECTRUM,
     "gauss spectrum mixed": replace(_SPECTRUM, mixed=True, pixels=4),
+    "gauss spectrum anchored": replace(_SPECTRUM, mixed=True, anchored=True, pixels=4, blocks=3),
     "round float64": replace(_SQUARE, shape="ROUND"),
     "round mixed": replace(_SQUARE, shape="ROUND", mixed=True),
     "tricubic float64": replace(_SQUARE, factors="TRICUBIC", blocks=3),
@@ -106,16 +107,21 @@ def drawn(rng: random.Random) -> Specialisation:
     running = "RUNNING" in (thick, polar, omega)
     spectrum = maybe() and not running and not cut
     mixed = maybe() and not running and shape != "TOPHAT"
+    anchored = mixed and shape != "ROUND" and maybe()
     several, water = maybe(), maybe()
     pixels, blocks = occupancy(
-        shape, factors, mixed=mixed, curved=curved, spectrum=spectrum, several=several, water=water
-    )
+        shape, factors, mixed=mixed, curved=curved, spectrum=spectrum, several=several,
+        water=water, anchored=anchored,
+    )  # fmt: skip
     return Specialisation(
-        shape=shape, factors=factors, mixed=mixed, polarization=polarization, thick=thick,
-        polar=polar, omega=omega, curved=curved, point_pixel=maybe(), absorbing=absorbing,
-        layers=absorbing and maybe(), subpixels=maybe(), directions=several, spectrum=spectrum,
-        weighted=spectrum and maybe(), cut=cut, water=water, skip_dark=running and maybe(),
-        pixels=pixels, blocks=blocks,
+        **_OFF | {
+            "shape": shape, "factors": factors, "elements": 0, "mixed": mixed,
+            "anchored": anchored, "polarization": polarization, "thick": thick, "polar": polar,
+            "omega": omega, "curved": curved, "point_pixel": maybe(), "absorbing": absorbing,
+            "layers": absorbing and maybe(), "subpixels": maybe(), "directions": several,
+            "spectrum": spectrum, "weighted": spectrum and maybe(), "cut": cut, "water": water,
+            "skip_dark": running and maybe(), "pixels": pixels, "blocks": blocks,
+        }
     )  # fmt: skip
 
 

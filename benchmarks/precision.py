@@ -1,6 +1,6 @@
 """What mixed precision costs in accuracy, by the size of the crystal.
 
-    python benchmarks/precision.py [--device gpu|shim] [--random N]
+    python benchmarks/precision.py [--device gpu|shim] [--anchored] [--random N]
 
 A crystal of N cells along each axis, 0.7 Å, 200 mosaic domains of 0.2° x 5 φ steps of 0.1°, on
 256 x 256 pixels of 0.1 mm at 200 mm.  Compared with the CPU kernel in float64: "local": the largest
@@ -8,7 +8,8 @@ error of a pixel over the maximum of the 9 x 9 pixels around it, where that is a
 image's; "pixel": the largest relative error of the pixels above 1e-6 of the image's maximum; "sum":
 that of the sum of all.  Without a GPU the kernel's text runs on this processor, built by g++.
 Images
-without a spot, as `gauss` gives for large crystals, are left out.
+without a spot, as `gauss` gives for large crystals, are left out.  With --anchored the steps are
+without float64, as on cards that have few units for it; `round` is the same with it.
 
 With --random, N crystals of 1 to 50 cells with drawn cells, orientations, fudge factors and
 mosaics, and the worst "pixel" of each shape.
@@ -90,13 +91,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=("gpu", "shim"), default="shim")
     parser.add_argument("--random", type=int, metavar="N")
+    parser.add_argument("--anchored", action="store_true", help="no float64 in a step")
     options = parser.parse_args()
     if options.device == "gpu":
-        backend = CudaBackend("mixed")
+        backend = CudaBackend("mixed", anchored=options.anchored)
     else:
         from tests.gpu.shim_device import ShimDevice
 
-        backend = CudaBackend("mixed", ShimDevice())
+        backend = CudaBackend("mixed", ShimDevice(), anchored=options.anchored)
     if options.random:
         random_crystals(backend, options.random)
         return

@@ -26,7 +26,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.gpu.test_shim import described, whole
+from tests.gpu.scenes import described, whole
 from tests.parity.golden import CASES
 from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.kernels import get_backend

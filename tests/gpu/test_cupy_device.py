@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.gpu import fake_cupy
+from tests.gpu.scenes import described, whole
 from tests.gpu.shim_device import COMPILER
-from tests.gpu.test_shim import described, whole
 from tiledsim.errors import BackendError
 from tiledsim.kernels import get_backend
 from tiledsim.kernels.cuda.backend import CudaBackend, LostDeviceError

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.gpu.lazy_device import LazyDevice
+from tests.gpu.scenes import described, whole
 from tests.gpu.shim_device import COMPILER, ShimDevice
-from tests.gpu.test_shim import described, whole
 from tiledsim.errors import BackendError
 from tiledsim.kernels.cuda.backend import CudaBackend
 from tiledsim.kernels.rendered import Pending

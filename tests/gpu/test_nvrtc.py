@@ -46,6 +46,7 @@ def specialisations() -> list[Specialisation]:
         for dtype in ("float64", "mixed"):
             for interpolate in {scene.interpolate, False}:
                 found.add(specialise(scene, dtype, interpolate=interpolate))
+                found.add(specialise(scene, dtype, interpolate=interpolate, anchored=True))
     square = min((s for s in found if s.shape == "SQUARE" and not s.mixed), key=str)
     plain = {field.name: False for field in fields(square) if field.type is bool}
     own = replace(
@@ -56,6 +57,10 @@ def specialisations() -> list[Specialisation]:
         for spectrum in (False, True):
             base = replace(own, shape=shape, spectrum=spectrum, weighted=spectrum)
             found |= {base, replace(base, mixed=True, pixels=2 if shape == "ROUND" else 4)}
+            if shape != "ROUND":
+                found.add(
+                    replace(base, mixed=True, anchored=True, pixels=4, blocks=3 if spectrum else 4)
+                )
             for mixed, elements in ((False, 1), (True, 1), (False, 3)):
                 pixels, blocks = occupancy(
                     shape, "DISPERSIVE", mixed=mixed, curved=False, spectrum=spectrum,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.gpu.test_shim import (
+from tests.gpu.scenes import (
     assert_as_the_cpu_kernel,
     assert_close_to_the_maximum_around,
     described,
@@ -145,7 +145,7 @@ def test_an_illegal_address_ends_the_process() -> None:
     """In a process of its own: the context is lost with such an error."""
     code = """
 import sys
-from tests.gpu.test_shim import described, whole
+from tests.gpu.scenes import described, whole
 from tiledsim.kernels.cuda import backend as cuda
 real = cuda.pack
 def wrong(scene, special, tile, addresses, unit):

@@ -6,13 +6,19 @@ maximum; mixed 1e-4 relative above 1e-6 of the maximum, and 1e-5 of the sum, up 
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.gpu.scenes import (
+    assert_as_the_cpu_kernel,
+    assert_close_to_the_maximum_around,
+    described,
+    thousand_cells,
+    whole,
+)
 from tests.gpu.shim_device import COMPILER, ShimDevice
 from tests.parity.golden import CASES, Case
 from tests.parity.test_golden import assert_parity
@@ -21,15 +27,12 @@ from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
-from tiledsim.kernels.cuda import backend as cuda
-from tiledsim.kernels.cuda.backend import CudaBackend, LostDeviceError, band_rows, device_bytes
+from tiledsim.kernels.cuda.backend import CudaBackend, LostDeviceError
 from tiledsim.kernels.cuda.device import DeviceError
 from tiledsim.kernels.cuda.params import parameter_layout
 from tiledsim.kernels.cuda.source import render_source, specialise
 from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
 from tiledsim.quirks import ALL_QUIRKS
-from tiledsim.reference.correction_ranges import tile_ranges
-from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")
@@ -38,32 +41,6 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to bui
 @pytest.fixture(scope="module", params=["float64", "mixed"])
 def backend(request: pytest.FixtureRequest) -> CudaBackend:
     return CudaBackend(request.param, ShimDevice())
-
-
-def whole(scene: Scene, shot: int = 0, panel: int = 0) -> Tile:
-    return Tile(shot, panel, 0, scene.shape[2], 0, scene.shape[3])
-
-
-def most_photons(scene: Scene, tile: Tile) -> float:
-    """What a pixel would hold if every step met a reflection: F²·N²·scale·steps·Ω."""
-    cells = float(np.prod(scene.cell_counts)) * max(1.0, scene.fudge)
-    factor = max(float(np.abs(scene.F_table).max()), abs(scene.default_F))
-    solid_angle = tile_ranges(scene, tile)["omega_max"]
-    return (factor * cells) ** 2 * scene.scale * scene.steps * solid_angle
-
-
-def assert_as_the_cpu_kernel(image: np.ndarray, scene: Scene, tile: Tile, dtype: str) -> None:
-    expected = get_backend("cpu").render(scene, tile)
-    error, largest = np.abs(image - expected), expected.max()
-    if dtype == "float64":
-        # A lattice factor is exact to some 1e-15 of N, so its square is to 1e-15·N times itself.
-        possible = most_photons(scene, tile)
-        bound = 1e-11 * largest + 1e-14 * np.sqrt(largest * possible) + 1e-28 * possible
-        assert (error <= bound).all()
-    else:
-        seen = expected > 1e-6 * largest
-        assert (error[seen] <= 1e-4 * expected[seen]).all()
-        assert image.sum() == pytest.approx(expected.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -104,37 +81,6 @@ def test_any_set_of_quirks_as_the_cpu_kernel(
     scene = build_scene(with_quirks(experiment, quirks, oversampled))
     image = CudaBackend(dtype, ShimDevice()).render(scene, whole(scene))
     assert_as_the_cpu_kernel(image, scene, whole(scene), dtype)
-
-
-def described(**parts: Any) -> Scene:
-    """A small scene with what is given."""
-    base: dict[str, Any] = {
-        "beam": {"wavelength_A": 1.2},
-        "crystal": {"cell_A_deg": (50, 60, 70, 80, 95, 100), "cells": (7, 8, 9)},
-        "structure_factors": {"default_F": 100},
-        "detector": {"size_px": (75, 61), "pixel_mm": 0.2, "distance_mm": 90},
-    }
-    for name, part in parts.items():
-        base[name] = base.get(name, {}) | part if isinstance(part, dict) else part
-    return build_scene(Experiment.model_validate(base))
-
-
-def thousand_cells(shape: str, side: int) -> Scene:
-    return described(
-        beam={"wavelength_A": 0.7},
-        crystal={"cells": (1000, 1000, 1000), "shape": shape, "misset_deg": (11, 23, 47),
-                 "mosaic": {"spread_deg": 0.2, "domains": 50}},
-        detector={"size_px": (side, side), "pixel_mm": 0.1, "distance_mm": 200},
-        rotation={"range_deg": 0.5, "steps": 10},
-        sampling={"oversample": 1},
-    )  # fmt: skip
-
-
-def assert_close_to_the_maximum_around(image: np.ndarray, expected: np.ndarray) -> None:
-    """Every pixel within 1e-3 of the maximum around it, the sum within 1e-5."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(expected, 4), (9, 9)).max((2, 3))
-    assert (np.abs(image - expected) <= 1e-3 * around).all()
-    assert image.sum() == pytest.approx(expected.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", ["square", "round", "gauss"])
@@ -216,139 +162,6 @@ def test_tiles_in_flight_do_not_disturb_each_other() -> None:
     image = backend.render(scene, whole(scene)).astype(np.float32)
     for tile, pending in zip(tiles, waiting, strict=True):
         assert (pending.result().pixels == image[tile.slow_start : tile.slow_stop]).all()
-
-
-def test_memory_is_what_was_said_and_a_tile_that_does_not_fit_is_split() -> None:
-    scene = described(detector={"size_px": (500, 400)})
-    tile = whole(scene)
-    said = device_bytes(scene, tile, "float64")
-    roomy = ShimDevice()
-    expected = CudaBackend("float64", roomy).render(scene, tile)
-    assert roomy.most_bytes <= said
-    tight = ShimDevice(memory=said // 4)
-    backend = CudaBackend("float64", tight)
-    assert backend.render(scene, tile).tobytes() == expected.tobytes()
-    assert tight.most_bytes <= said // 4
-    assert tight.launches > roomy.launches
-    with pytest.raises(BackendError, match="too little device memory even for the smallest band"):
-        CudaBackend("float64", ShimDevice(memory=10_000)).render(scene, tile)
-
-
-def test_a_band_is_bounded_in_time_too() -> None:
-    scene = described(detector={"size_px": (64, 256)})
-    tile, steps = whole(scene), 64 * scene.steps_per_pixel
-    assert band_rows(scene, tile, band_steps=40 * steps) == 40
-    assert band_rows(scene, tile, band_steps=1.0) == 8  # a row of patches is the least
-    assert band_rows(scene, tile) == 256
-
-
-class TimedDevice(ShimDevice):
-    """A device of a stated speed, and what it was asked to do at once."""
-
-    def __init__(self, steps_per_second: float, steps_per_row: int) -> None:
-        super().__init__()
-        self.row_seconds = steps_per_row / steps_per_second
-        self.clock = 0.0
-        self.bands: list[int] = []
-
-    def download(self, buffer: Any, array: Any, lane: int) -> None:
-        self.bands.append(len(array))
-        self.clock += self.row_seconds * len(array)
-        super().download(buffer, array, lane)
-
-    def mark(self, lane: int) -> float:
-        return self.clock
-
-
-@pytest.mark.parametrize("speed", [1e5, 1e6, 1e8])
-def test_a_timed_kernel_runs_for_a_fifth_of_a_second(
-    speed: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scene = described(detector={"size_px": (64, 256)})
-    steps = 64 * scene.steps_per_pixel
-    monkeypatch.setattr(cuda, "FIRST_BAND_STEPS", 16 * steps)
-    device = TimedDevice(speed, steps)
-    backend = CudaBackend("float64", device)
-    expected = backend.render(scene, whole(scene))
-    assert device.bands == [16] * 16
-    device.bands.clear()
-    assert backend.render(scene, whole(scene)).tobytes() == expected.tobytes()
-    longest = max(device.bands) * device.row_seconds
-    assert longest <= 0.2 or max(device.bands) == 8
-    assert longest > 0.1 or max(device.bands) in (8, 256) or 0.2 / device.row_seconds < 16
-
-
-def test_memory_that_was_short_once_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "FIRST_BAND_STEPS", 10**18)  # bands are bounded by memory alone
-    monkeypatch.setattr(cuda, "BAND_SECONDS", 1e9)
-    scene = described(detector={"size_px": (400, 256)})
-    tile = whole(scene)
-    device = ShimDevice()
-    backend = CudaBackend("float64", device)
-    expected = backend.render(scene, tile)
-    backend.release()
-    device.memory = 400_000
-    assert backend.render(scene, tile).tobytes() == expected.tobytes()
-    device.launches = 0
-    backend.render(scene, tile)
-    narrow = device.launches
-    assert narrow > 1
-    device.memory, device.launches = None, 0
-    for part in (Tile(0, 0, 0, 8, 0, 8), tile):
-        assert backend.render(scene, part).shape == (part.rows, part.cols)
-    assert device.launches < narrow
-    device.memory = 400_000
-    backend.render(scene, tile)
-    backend.release()
-    device.memory, device.launches = None, 0
-    backend.render(scene, tile)
-    assert device.launches == 1
-
-
-def test_a_shortage_between_the_two_lanes_leaves_none_half_made() -> None:
-    scene = described()
-    backend = CudaBackend("float64", device := ShimDevice())
-    small, large = Tile(0, 0, 0, 8, 0, 32), whole(scene)
-    expected = backend.render(scene, small)
-    take, count = device.allocate, 0
-
-    def six(nbytes: int) -> Any:
-        nonlocal count
-        count += 1
-        if count > 6:
-            raise DeviceError("out of memory", memory=True)
-        return take(nbytes)
-
-    device.allocate = six  # type: ignore[method-assign]
-    with pytest.raises(BackendError, match="too little device memory"):
-        backend.render(scene, large)
-    device.allocate = take  # type: ignore[method-assign]
-    assert backend.render(scene, small).tobytes() == expected.tobytes()
-
-
-def test_all_memory_is_given_back() -> None:
-    device = ShimDevice()
-    backend = CudaBackend("float64", device)
-    scene = described()
-    image = backend.render(scene, whole(scene))
-    assert device.free_bytes() < 2**62
-    backend.release()
-    assert device.free_bytes() == 2**62
-    assert backend.render(scene, whole(scene)).tobytes() == image.tobytes()
-
-
-def test_tables_of_scenes_and_shots_are_bounded() -> None:
-    device = ShimDevice()
-    backend = CudaBackend("float64", device)
-    scene = described(shots={"count": 9, "seed": 1})
-    for shot in range(scene.shape[0]):
-        backend.render(scene, whole(scene, shot))
-    kept = backend._scenes[scene.hash, specialise(scene, "float64", interpolate=False)]
-    assert len(kept._shots) == cuda.KEPT_SHOTS
-    for wavelength in (1.0, 1.1, 1.3, 1.4):
-        other = described(beam={"wavelength_A": wavelength})
-        backend.render(other, whole(other))
-    assert len(backend._scenes) == cuda.KEPT_SCENES
 
 
 def test_the_layout_of_the_parameters_is_checked_by_the_compiler() -> None:

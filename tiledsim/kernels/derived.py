@@ -43,3 +43,10 @@ def water(scene: Scene) -> Water:
     if scene.water_twice:
         return Water(scene.water_molecules * scene.scale * scene.steps, 0.0)
     return Water(0.0, scene.water_molecules * scene.orientations)
+
+
+def direction_starts(scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """First source of every run of sources with one direction, and the number of sources."""
+    changes = (np.diff(scene.incident, axis=0) != 0.0).any(axis=1)
+    inner = np.flatnonzero(changes) + 1
+    return np.concatenate([[0], inner, [scene.sources]]).astype(np.int64)

@@ -15,6 +15,7 @@
 #define __device__
 #define __global__
 #define __shared__ static
+#define __constant__ static const
 #define __forceinline__ inline
 #define __grid_constant__
 #define __launch_bounds__(...)
@@ -77,6 +78,13 @@ inline int __double2hiint(double x) {
 inline double __hiloint2double(int high, int low) {
     return shim::bits<double>((std::uint64_t)(std::uint32_t)high << 32 | (std::uint32_t)low);
 }
+
+inline long long multiply_add(int a, int b, long long c) { return (long long)a * b + c; }
+inline unsigned in_register(unsigned x) { return x; }
+inline int __double2int_rn(double x) {
+    return x >= 2147483647.0 ? 2147483647 : x <= -2147483648.0 ? -2147483647 - 1 : (int)std::nearbyint(x);
+}
+inline long long __double2ll_rn(double x) { return std::llrint(x); }
 
 // -- arithmetic -----------------------------------------------------------------------------------
 

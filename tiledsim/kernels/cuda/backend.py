@@ -22,9 +22,9 @@ from tiledsim.kernels.cuda.params import (
     pack_finish,
     parameter_layout,
     patch_grid,
-    scene_tables,
     table_bytes,
 )
+from tiledsim.kernels.cuda.scene_on_device import KEPT_SHOTS, SceneOnDevice
 from tiledsim.kernels.cuda.source import (
     THREADS,
     Specialisation,
@@ -32,6 +32,7 @@ from tiledsim.kernels.cuda.source import (
     render_source,
     specialise,
 )
+from tiledsim.kernels.devices import float64_is_slow
 from tiledsim.kernels.rendered import OnHost, Pending, Rendered
 from tiledsim.pixel_statistics import ROW
 from tiledsim.scene import Scene
@@ -44,8 +45,7 @@ BAND_SECONDS: Final = 0.2
 FIRST_BAND_STEPS: Final = 200_000_000
 """Evaluations of one band of a kernel that was not timed yet: 0.2 s of the slowest cards."""
 KEPT_SCENES: Final = 2
-KEPT_SHOTS: Final = 4
-"""Tables that stay on the device: of scenes, and the orientations of shots of each."""
+"""Scenes whose tables stay on the device."""
 
 _PIXEL_BYTES: Final = 13
 """A float64, an element of the mask, and the float32 that is stored."""
@@ -96,28 +96,6 @@ def split_into_bands(tile: Tile, rows: int) -> list[Tile]:
     return [replace(tile, slow_start=start, slow_stop=stop) for start, stop in pairwise(edges)]
 
 
-class _SceneOnDevice:
-    """Tables of a scene in device memory, and the orientations of the shots used last."""
-
-    def __init__(self, device: Device, scene: Scene, special: Specialisation) -> None:
-        self._device = device
-        tables = scene_tables(scene, special)
-        self.factor_unit = tables.factor_unit
-        self._buffers = {name: device.upload(array) for name, array in tables.arrays.items()}
-        self._shots: OrderedDict[int, Buffer] = OrderedDict()
-
-    def addresses(self, scene: Scene, shot: int) -> dict[str, int]:
-        """Return where the tables are, those of a shot among them."""
-        if shot not in self._shots:
-            if len(self._shots) >= KEPT_SHOTS:
-                self._device.wait()  # a tile on its way may still read them
-                self._shots.popitem(last=False)
-            self._shots[shot] = self._device.upload(scene.orientation_table(shot))
-        self._shots.move_to_end(shot)
-        named = {name: buffer.address for name, buffer in self._buffers.items()}
-        return named | {"orientations": self._shots[shot].address}
-
-
 @dataclass
 class _Lane:
     """Buffers of one of the device's lanes."""
@@ -165,6 +143,8 @@ class CudaBackend:
     ``dtype`` is ``float64`` or ``mixed``; ``device`` is the GPU that CuPy uses here, or another
     object with the same methods.  A band's pixels take ``band_bytes`` of device memory at most, and
     about BAND_SECONDS once the kernel was timed; less where memory is short, for as long as it is.
+    ``anchored`` says whether ``mixed`` is to do without float64 in a step: by default where the GPU
+    has few units for it.
     Raises BackendError, or LostDeviceError where the process has to end, for whatever goes wrong
     on the device.
     """
@@ -173,15 +153,16 @@ class CudaBackend:
     ahead = 1
 
     def __init__(
-        self, dtype: str = "float64", device: Device | None = None, *, band_bytes: int = BAND_BYTES
-    ) -> None:
+        self, dtype: str = "float64", device: Device | None = None, *,
+        band_bytes: int = BAND_BYTES, anchored: bool | None = None,
+    ) -> None:  # fmt: skip
         self.dtype = dtype
         try:
             self._device: Device = device or CupyDevice()
         except DeviceError as error:
             raise BackendError(f"the GPU cannot be used: {error}") from error
         self._kernels: dict[Specialisation | None, object] = {}
-        self._scenes: OrderedDict[tuple[str, Specialisation], _SceneOnDevice] = OrderedDict()
+        self._scenes: OrderedDict[tuple[str, Specialisation], SceneOnDevice] = OrderedDict()
         self._lanes: list[_Lane] = []
         self._lane_pixels = self._lane_rows = 0
         self._turn = 0
@@ -191,6 +172,10 @@ class CudaBackend:
         self._last: Specialisation | None = None
         self._lock = RLock()
         try:
+            if anchored is None:
+                capability = self._device.describe().get("compute capability", "")
+                anchored = float64_is_slow(capability)
+            self._anchored = anchored
             self._kernel(None)  # a compiler that is missing, or too new for the card, shows here
         except DeviceError as error:
             raise self._failure(error, "the GPU cannot be used") from error
@@ -256,7 +241,7 @@ class CudaBackend:
     def _begin(
         self, scene: Scene, tile: Tile, interpolate: bool, *, stored: bool
     ) -> tuple[Specialisation, _Work]:
-        special = specialise(scene, self.dtype, interpolate=interpolate)
+        special = specialise(scene, self.dtype, interpolate=interpolate, anchored=self._anchored)
         with self._lock:
             self._last = special
             self._widen_bands(tile)
@@ -310,7 +295,7 @@ class CudaBackend:
                 device.send(mask, lane.mask, number)
                 kept.append(mask)
                 addresses["rendered"] = lane.mask.address
-            parameters = pack(scene, special, band, addresses, tables.factor_unit)
+            parameters = pack(scene, special, band, addresses, tables.units)
             device.launch(kernel, _blocks(special, band), THREADS, parameters, number)
             if rows is None:
                 device.download(lane.image, pixels[here], number)
@@ -335,13 +320,13 @@ class CudaBackend:
             return FIRST_BAND_STEPS
         return BAND_SECONDS * self._steps_per_second[special]
 
-    def _tables(self, scene: Scene, special: Specialisation) -> _SceneOnDevice:
+    def _tables(self, scene: Scene, special: Specialisation) -> SceneOnDevice:
         key = scene.hash, special
         if key not in self._scenes:
             if len(self._scenes) >= KEPT_SCENES:
                 self._device.wait()  # a tile on its way may still read them
                 self._scenes.popitem(last=False)
-            self._scenes[key] = _SceneOnDevice(self._device, scene, special)
+            self._scenes[key] = SceneOnDevice(self._device, scene, special)
         self._scenes.move_to_end(key)
         return self._scenes[key]
 

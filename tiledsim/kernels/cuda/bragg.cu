@@ -8,6 +8,10 @@
 // MIXED: Miller indices are projected in float64, into numbers of 32 bits of fraction; what follows
 // from their fractions, and sums of 32 steps, are float32.
 //
+// ANCHORED: MIXED without float64 in a step.  With SPECTRUM the anchor is that of a pixel, at the
+// wavelength in the middle of its direction's; else it is a pixel in the middle of the patch, for
+// each orientation.
+//
 // SPECTRUM: sources that share a direction are the wavelengths of one ray; a.(d - i) is projected
 // once and multiplied by each 1/wavelength.
 
@@ -18,24 +22,55 @@ enum { PATCH_FAST = 8 * ACROSS, PATCH_SLOW = 8 };
 
 // What the lanes of a warp share of one orientation, or, with SPECTRUM, of one wavelength.
 struct alignas(16) Entry {
-#if SPECTRUM
+#if ANCHORED && SPECTRUM
+    int change;  // of 1 / wavelength, from the anchor's
+    float weight;
+#elif ANCHORED
+    Index fraction[3];
+    int axes[9];
+    unsigned number[3];
+#elif SPECTRUM
     double inverse_wavelength, weight;
 #else
     double axes[9];
 #endif
 };
 
+// What a thread holds of one pixel.
+struct Place {
+#if ANCHORED && SPECTRUM
+    Index fraction[3];
+    int projected[3];  // a.(d - i), b.(d - i), c.(d - i)
+    unsigned number[3];
+#elif ANCHORED
+    int step[3];  // of the scattering vector, from the anchor's
+#elif SPECTRUM
+    double projected[3];
+#else
+    double q[3];
+#endif
+};
+
 struct Step {
     real factor_squared, lattice;
 };
-// One evaluation.  `q` is the scattering vector or, with SPECTRUM, a.(d - i), b.(d - i), c.(d - i).
-DEVICE Step evaluate(const Parameters &p, const Entry &entry, const double *q, Index source) {
+
+// One evaluation.
+DEVICE Step evaluate(const Parameters &p, const Entry &entry, const Place &place, Index source) {
     Offset at[3];
     EACH_AXIS {
-#if SPECTRUM
-        at[v] = locate(fma(q[v], entry.inverse_wavelength, INDEX_ORIGIN));
+#if ANCHORED && SPECTRUM
+        const Index sum = multiply_add(place.projected[v], entry.change, place.fraction[v]);
+        at[v] = locate(p, sum, place.number[v]);
+#elif ANCHORED
+        const int *const a = entry.axes + 3 * v, *const s = place.step;
+        Index sum = entry.fraction[v];
+        for (int i = 0; i < 3; ++i) sum = multiply_add(a[i], s[i], sum);
+        at[v] = locate(p, sum, entry.number[v]);
+#elif SPECTRUM
+        at[v] = locate(fma(place.projected[v], entry.inverse_wavelength, INDEX_ORIGIN));
 #else
-        const double *const a = entry.axes + 3 * v;
+        const double *const a = entry.axes + 3 * v, *const q = place.q;
         at[v] = locate(fma(a[0], q[0], fma(a[1], q[1], fma(a[2], q[2], INDEX_ORIGIN))));
 #endif
     }
@@ -50,6 +85,10 @@ DEVICE void load_axes(const Parameters &p, Index m, double *axes) {
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 render(const __grid_constant__ Parameters p) {
     __shared__ Entry shared[WARPS][BATCH];
+#if ANCHORED && !SPECTRUM
+    __shared__ double anchors[WARPS][3];
+    double *const anchor = anchors[threadIdx.x >> 5];
+#endif
     const int lane = threadIdx.x & 31;
     Entry *const entries = shared[threadIdx.x >> 5];
     const Index patch = (Index)blockIdx.x * WARPS + (threadIdx.x >> 5);
@@ -115,24 +154,60 @@ render(const __grid_constant__ Parameters p) {
                     own[k] *= kept >> k & 1u ? weight * p.amplitude : 0.0;
                 }
                 seen |= kept;
+                Place place[PIXELS];
 #if SPECTRUM
                 const Index stop = __ldg(p.direction_first + direction + 1);
+#if ANCHORED
+                const double middle = __ldg(p.inverse_wavelength + source + (stop - source) / 2);
+#endif
                 for (Index m = 0; m < p.orientation_count; ++m) {
-                    double axes[9], projected[PIXELS][3];
+                    double axes[9];
                     load_axes(p, m, axes);
-                    EACH_PIXEL EACH_AXIS projected[k][v] = dot(axes + 3 * v, q[k]);
-                    const auto &at = projected;
+                    EACH_PIXEL EACH_AXIS {
+                        const double projected = dot(axes + 3 * v, q[k]);
+#if ANCHORED
+                        const Anchor anchor = anchor_of(p, projected * middle);
+                        place[k].fraction[v] = anchor.fraction;
+                        place[k].number[v] = anchor.number;
+                        place[k].projected[v] = __double2int_rn(projected * p.axis_scale);
+#else
+                        place[k].projected[v] = projected;
+#endif
+                    }
                     for (Index first = source; first < stop; first += BATCH) {
 #else
+#if ANCHORED
+                __syncwarp();  // the anchor before is done with
+                if (lane == 0) EACH_AXIS anchor[v] = q[PIXELS - 1][v];
+                __syncwarp();
+                EACH_PIXEL EACH_AXIS
+                    place[k].step[v] = __double2int_rn((q[k][v] - anchor[v]) * p.step_scale);
+#else
+                EACH_PIXEL EACH_AXIS place[k].q[v] = q[k][v];
+#endif
                 {
-                    const auto &at = q;
                     const Index stop = p.orientation_count;
                     for (Index first = 0; first < stop; first += BATCH) {
 #endif
                         const int count = stop - first < BATCH ? (int)(stop - first) : BATCH;
                         __syncwarp();  // the batch before is done with
                         if (lane < count) {
-#if SPECTRUM
+#if ANCHORED && SPECTRUM
+                            const double change
+                                = __ldg(p.inverse_wavelength + first + lane) - middle;
+                            entries[lane] = {__double2int_rn(change * p.step_scale),
+                                             (float)__ldg(p.weight + first + lane)};
+#elif ANCHORED
+                            double axes[9];
+                            load_axes(p, first + lane, axes);
+                            EACH_AXIS {
+                                const Anchor at = anchor_of(p, dot(axes + 3 * v, anchor));
+                                entries[lane].fraction[v] = at.fraction;
+                                entries[lane].number[v] = at.number;
+                                for (int i = 3 * v; i < 3 * v + 3; ++i)
+                                    entries[lane].axes[i] = __double2int_rn(axes[i] * p.axis_scale);
+                            }
+#elif SPECTRUM
                             entries[lane] = {__ldg(p.inverse_wavelength + first + lane),
                                              __ldg(p.weight + first + lane)};
 #else
@@ -146,7 +221,7 @@ render(const __grid_constant__ Parameters p) {
                             const Entry entry = entries[j];
                             const Index lit = SPECTRUM ? first + j : source;
                             EACH_PIXEL {
-                                const Step step = evaluate(p, entry, at[k], lit);
+                                const Step step = evaluate(p, entry, place[k], lit);
 #if PRODUCTS
                                 if ((kept >> k & 1u) && !(SKIP_DARK && step.lattice == 0.0))
                                     total[k] = fma(step.factor_squared * step.lattice, own[k],

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import BackendError
-from tiledsim.kernels.cuda.source import Specialisation, direction_starts
-from tiledsim.kernels.derived import polarization_axes, water
+from tiledsim.kernels.cuda.anchors import Anchors, anchors_of
+from tiledsim.kernels.cuda.source import Specialisation
+from tiledsim.kernels.derived import direction_starts, polarization_axes, water
 from tiledsim.pixel_statistics import Roi, columns_inside
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
@@ -36,21 +37,22 @@ _COUNTS: Final = (
 _VECTORS: Final = ("origin", "fast", "slow", "normal", "straight")
 _NUMBERS: Final = (
     "subpixel", "area", "inverse_distance", "layer_step", "layer_attenuation", "dmin",
-    "polarization", "amplitude", "water_start", "water_own", "scale",
+    "polarization", "amplitude", "water_start", "water_own", "scale", "axis_scale", "step_scale",
+    "index_scale",
 )  # fmt: skip
 
 
 @lru_cache(maxsize=2)
 def parameter_layout(mixed: bool) -> np.dtype[np.void]:
-    """Layout of ``struct Parameters`` in bragg_parts.cu; the compiler holds the two together."""
+    """Layout of ``struct Parameters`` in parameters.cu; the compiler holds the two together."""
     real = np.float32 if mixed else np.float64
     return np.dtype(
         [(name, np.uint64) for name in POINTERS]
         + [(name, np.int64) for name in _COUNTS]
         + [(name, np.float64, 3) for name in _VECTORS]
         + [(name, np.float64) for name in _NUMBERS]
-        + [("counts", np.float64, 3), ("triangle", real, 6)]
-        + [("oversample", np.int32), ("layers", np.int32)]
+        + [("index_half", np.int64), ("counts", np.float64, 3), ("triangle", real, 6)]
+        + [(name, np.int32) for name in ("oversample", "layers", "index_shift")]
         + [("cells", np.uint32, 3), ("shift", np.int32, 3), ("size", np.uint32, 3)],
         align=True,
     )
@@ -93,8 +95,15 @@ class SceneTables(NamedTuple):
     """The tables of a scene that do not depend on a shot."""
 
     arrays: Tables
-    factor_unit: float
+    units: "Units"
+
+
+class Units(NamedTuple):
+    """What numbers are divided by, or multiplied with, on the device."""
+
+    factor: float
     """What F was divided by."""
+    anchors: Anchors
 
 
 def directions(scene: Scene, special: Specialisation) -> NDArray[np.int64]:
@@ -122,22 +131,27 @@ def scene_tables(scene: Scene, special: Specialisation) -> SceneTables:
         "dispersion": np.zeros(0),
     }
     real = np.float32 if special.mixed else np.float64
+    anchors = None
+    if special.anchored:
+        anchors = anchors_of(scene, special.pixels, spectrum=special.spectrum)
+    units = Units(1.0, anchors or Anchors(0.0, 0.0, 0))
     if special.factors == "UNIFORM":
-        return SceneTables(arrays, 1.0)
+        return SceneTables(arrays, units)
     F = np.asarray(scene.F_table)
-    factor_unit = (float(np.abs(F).max()) or 1.0) if special.mixed else 1.0
+    if special.mixed:
+        units = units._replace(factor=float(np.abs(F).max()) or 1.0)
     if scene.F_complex is not None and scene.dispersion is not None:
-        pairs = np.ascontiguousarray(scene.F_complex).view(np.float64) / factor_unit
+        pairs = np.ascontiguousarray(scene.F_complex).view(np.float64) / units.factor
         arrays["factors"] = np.ascontiguousarray(pairs, dtype=real)
         f = np.ascontiguousarray(scene.dispersion).view(np.float64)
         arrays["dispersion"] = np.ascontiguousarray(f, dtype=real)
-        return SceneTables(arrays, factor_unit)
+        return SceneTables(arrays, units)
     if special.mixed:
-        F = F / factor_unit
+        F = F / units.factor
     if special.factors == "NEAREST":
         F = F * F
     arrays["factors"] = np.ascontiguousarray(F, dtype=real)
-    return SceneTables(arrays, factor_unit)
+    return SceneTables(arrays, units)
 
 
 def table_bytes(scene: Scene, special: Specialisation) -> int:
@@ -154,7 +168,7 @@ def table_bytes(scene: Scene, special: Specialisation) -> int:
 
 
 def pack(
-    scene: Scene, special: Specialisation, tile: Tile, addresses: dict[str, int], factor_unit: float
+    scene: Scene, special: Specialisation, tile: Tile, addresses: dict[str, int], units: Units
 ) -> NDArray[np.void]:
     """Fill the struct [1] for a launch; ``addresses`` are those of ``POINTERS`` in memory.
 
@@ -167,7 +181,7 @@ def pack(
     size = scene.F_table.shape
     total = float(cells.prod())
     drop = water(scene)
-    F_unit = scene.default_F if special.factors == "UNIFORM" else factor_unit
+    F_unit = scene.default_F if special.factors == "UNIFORM" else units.factor
     values: dict[str, object] = {
         **addresses,
         "orientation_count": scene.orientations,
@@ -196,6 +210,11 @@ def pack(
         "water_start": drop.start,
         "water_own": drop.own,
         "scale": scene.scale,
+        "axis_scale": units.anchors.axis_scale,
+        "step_scale": units.anchors.step_scale,
+        "index_scale": units.anchors.index_scale,
+        "index_half": 2**units.anchors.shift >> 1,
+        "index_shift": units.anchors.shift,
         "counts": cells * (math.sqrt(scene.fudge) if special.shape == "ROUND" else 1.0),
         "triangle": _triangle(scene, special, shot),
         "oversample": scene.oversample,

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from tiledsim.kernels import polynomials
-from tiledsim.kernels.derived import sinc3_vanishes_below
+from tiledsim.kernels.cuda.anchors import anchors_of
+from tiledsim.kernels.derived import direction_starts, sinc3_vanishes_below
 from tiledsim.pixel_statistics import ROW
 from tiledsim.scene import Scene
 
@@ -17,6 +18,9 @@ THREADS: Final = 128
 """Threads a block: four warps that do not wait for one another."""
 SHORTEST_SPECTRUM: Final = 8
 """Wavelengths that must share a direction, on average, before projecting once pays."""
+
+_PARTS: Final = ("parameters.cu", "index.cu", "pixels.cu", "crystal.cu", "bragg.cu")
+"""What the kernel ``render`` is made of, in this order."""
 
 _NAMES: Final = {
     "shape": ("SQUARE", "ROUND", "GAUSS", "TOPHAT"),
@@ -40,6 +44,8 @@ class Specialisation:
     elements: int
     """Elements whose scattering depends on the wavelength."""
     mixed: bool
+    anchored: bool
+    """Whether a step of ``mixed`` is without float64."""
     polarization: str
     thick: str
     polar: str
@@ -89,8 +95,14 @@ class Specialisation:
         return " ".join(["mixed" if self.mixed else "float64", *named, *on])
 
 
-def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation:
+def specialise(
+    scene: Scene, dtype: str, *, interpolate: bool, anchored: bool = False
+) -> Specialisation:
     """Choose the kernel of a scene.
+
+    ``anchored``: whether float64 is to be kept out of the steps of ``mixed``, for GPUs that have
+    few units for it.  It is where the indices of a patch lie close enough together, but for
+    ``round`` spots, whose number of turns is formed in float64.
 
     Computed in float64 whatever the ``dtype``: running products, which multiply the whole sum at
     every step, more than float32 can hold; and the top hat, whose edge float32 would move.
@@ -114,9 +126,10 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
     several = len(first) > 2 if spectrum else scene.sources > 1
     drop = scene.water > 0.0 and not scene.water_twice
     shape = scene.crystal_shape.upper()
+    anchored = anchored and mixed and shape != "ROUND"
     pixels, blocks = occupancy(
         shape, factors, mixed=mixed, curved=scene.curved, spectrum=spectrum, several=several,
-        water=drop,
+        water=drop, anchored=anchored,
     )  # fmt: skip
     kahn = "PLAIN" if scene.polarization == 0.0 else "LINEAR"
     return Specialisation(
@@ -124,6 +137,7 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
         factors=factors,
         elements=elements,
         mixed=mixed,
+        anchored=anchored and anchors_of(scene, pixels, spectrum=spectrum) is not None,
         polarization=kahn if scene.polarized else "NONE",
         thick=thick.upper(),
         polar=polar.upper(),
@@ -148,7 +162,7 @@ def specialise(scene: Scene, dtype: str, *, interpolate: bool) -> Specialisation
 
 def occupancy(
     shape: str, factors: str, *, mixed: bool, curved: bool, spectrum: bool, several: bool,
-    water: bool,
+    water: bool, anchored: bool = False,
 ) -> tuple[int, int]:  # fmt: skip
     """Choose pixels a thread and blocks a multiprocessor, so that the registers suffice.
 
@@ -159,15 +173,9 @@ def occupancy(
     pixels = 2 if not mixed or tricubic or curved or round_ else 4
     if tricubic and round_:
         return pixels, 2
-    held = (several and spectrum) or (pixels == 4 and (several or water))
+    held = (several or anchored) and spectrum
+    held = held or (pixels == 4 and (several or water))
     return pixels, 3 if tricubic or curved or held else 4
-
-
-def direction_starts(scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """First source of every run of sources with one direction, and the number of sources."""
-    changes = (np.diff(scene.incident, axis=0) != 0.0).any(axis=1)
-    inner = np.flatnonzero(changes) + 1
-    return np.concatenate([[0], inner, [scene.sources]]).astype(np.int64)
 
 
 def render_source(special: Specialisation, layout: Layout) -> str:
@@ -183,7 +191,7 @@ def render_source(special: Specialisation, layout: Layout) -> str:
         text = str(int(value) if isinstance(value, bool) else value)
         lines.append(f"#define {field.name.upper()} {text}")
     lines.append(f"#define PRODUCTS {int(special.products)}")
-    return _text([*lines, *_numbers(special.mixed)], layout, "bragg_parts.cu", "bragg.cu")
+    return _text([*lines, *_numbers(special.mixed)], layout, *_PARTS)
 
 
 def finish_source(layout: Layout) -> str:

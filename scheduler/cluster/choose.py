@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tiledsim.errors import BackendError
-from tiledsim.scheduler.cluster.gpus import choose_gpus
+from tiledsim.scheduler.cluster.gpus import GPU_THREADS, choose_gpus
 from tiledsim.scheduler.cluster.local import cores, gpu_client, local_client
 from tiledsim.scheduler.cluster.remote import Tls, address_in, remote_client, security_of
 from tiledsim.scheduler.cluster.slurm import (
@@ -140,11 +140,11 @@ def _gpu_place(where: Where) -> Place:
     for option in ("workers", "threads"):
         if getattr(where, option) is not None:
             raise BackendError(
-                f"`{option}` with GPUs: each GPU has one process of one thread; leave it out "
+                f"`{option}` with GPUs: each GPU has a process of its own; leave it out "
                 "(`gpus=0,0` puts two on one GPU), or give `backend=cpu`"
             )
     chosen = choose_gpus(where.gpus or "all")
-    return Place("cuda", len(chosen), 1, chosen, dashboard=where.dashboard)
+    return Place("cuda", len(chosen), GPU_THREADS, chosen, dashboard=where.dashboard)
 
 
 def _slurm_place(where: Where) -> Place:

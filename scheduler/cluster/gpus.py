@@ -1,9 +1,14 @@
 """Which GPUs of this machine a run uses: one worker process each."""
 
 import os
+from typing import Final
 
 from tiledsim.errors import BackendError
 from tiledsim.kernels.devices import find_gpu, visible_devices
+
+GPU_THREADS: Final = 4
+"""Of a GPU's process.  Two tiles of each are on the card or on their way; what waits for a disk or
+compresses keeps no other thread from the card."""
 
 
 def choose_gpus(asked: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import psutil
 
 from tiledsim.errors import BackendError, RunError
 from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
-from tiledsim.scheduler.cluster.gpus import environment_of, worker_names
+from tiledsim.scheduler.cluster.gpus import GPU_THREADS, environment_of, worker_names
 from tiledsim.scheduler.cluster.this_process import check_this_process
 
 CLOSE_SECONDS = 10.0
@@ -147,14 +147,14 @@ def _close(client: Any, cluster: Any, seconds: float) -> None:
 
 @contextmanager
 def gpu_client(gpus: tuple[str, ...], *, dashboard: bool = False) -> Iterator[Any]:
-    """Start a worker process of one thread for each GPU named and give a client of them.
+    """Start a worker process for each GPU named and give a client of them.
 
-    Each process sees its own GPU alone, also after its nanny has started it again.  Nothing
-    listens on another address than 127.0.0.1, all speak TLS with keys made for this run, and no
-    CUDA context is made in this process.
+    Each process sees its own GPU alone, also after its nanny has started it again; its threads
+    share the card, and write.  Nothing listens on another address than 127.0.0.1, all speak TLS
+    with keys made for this run, and no CUDA context is made in this process.
     """
     workers = {
-        name: {"nthreads": 1, "env": environment_of(gpu)}
+        name: {"nthreads": GPU_THREADS, "env": environment_of(gpu)}
         for name, gpu in zip(worker_names(gpus), gpus, strict=True)
     }
     with _process_client(workers, dashboard) as client:

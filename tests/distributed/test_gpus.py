@@ -12,7 +12,7 @@ from tests.unit.command import refusal
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler.cluster.choose import choose_place
-from tiledsim.scheduler.cluster.gpus import choose_gpus, environment_of
+from tiledsim.scheduler.cluster.gpus import GPU_THREADS, choose_gpus, environment_of
 from tiledsim.scheduler.cluster.local import gpu_client
 from tiledsim.scheduler.launch import choose_workers
 from tiledsim.scheduler.options import Where
@@ -74,7 +74,7 @@ def test_without_gpus(
 
 def test_the_backend_follows_the_gpus(two: Path) -> None:
     place = choose_place(Where(gpus="2"))
-    assert (place.kind, place.workers, place.threads) == ("cuda", 2, 1)
+    assert (place.kind, place.workers, place.threads) == ("cuda", 2, GPU_THREADS)
     with pytest.raises(BackendError, match="`backend=cpu` on workers with GPUs"):
         choose_workers("cpu", "float64", Where(gpus="2"))
 
@@ -103,7 +103,7 @@ def test_each_process_keeps_its_gpu(two: Path) -> None:
             "gpu-0": "GPU-0-5e3a", "gpu-1.0": "GPU-1-5e3a", "gpu-1.1": "GPU-1-5e3a"
         }  # fmt: skip
         assert {order for _, _, order in before.values()} == {"PCI_BUS_ID"}
-        assert set(client.nthreads().values()) == {1}
+        assert set(client.nthreads().values()) == {GPU_THREADS}
         psutil.Process(before["gpu-1.1"][0]).kill()
         deadline = time.monotonic() + 60
         after = before

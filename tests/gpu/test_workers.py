@@ -153,7 +153,8 @@ def test_a_gpu_lost_for_good_charges_no_tile(
         if isinstance(event, WorkerDismissed | TileFailed):
             (tmp_path / "go").touch()
 
-    _, summary = outcome(tmp_path / "b.zarr", gpus="2", callbacks=(hear,))
+    # More tiles than the threads of the other, so that some wait for it.
+    _, summary = outcome(tmp_path / "b.zarr", gpus="2", tile=(512, 512), callbacks=(hear,))
     assert not order.exists()
     assert summary.lost_workers >= 1
     assert not [event for event in seen if isinstance(event, TileRetried | TileFailed)]

@@ -20,6 +20,7 @@ import dask
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tiledsim.errors import BackendError, InputFileError
+from tiledsim.scheduler.cluster.gpus import GPU_THREADS
 from tiledsim.scheduler.cluster.local import CLOSE_SECONDS, SETTINGS, client_of
 
 RENEW_SECONDS = 30.0
@@ -102,9 +103,9 @@ class ClusterConfig(BaseModel):
 
     @property
     def worker_threads(self) -> int:
-        """Threads of one worker process: one beside a GPU, else its share of the cores."""
+        """Threads of one worker process: those that share its GPU, else its share of the cores."""
         if self.gpus_per_job:
-            return 1
+            return GPU_THREADS
         return max(1, (self.cores or _configured("cores") or 1) // self.worker_processes)
 
 
@@ -208,7 +209,7 @@ def make_slurm_cluster(config: ClusterConfig, keys_folder: Path) -> Any:
     options["job_name"] = JOB_NAME
     if config.gpus_per_job:
         options |= {
-            "cores": config.gpus_per_job, "processes": config.gpus_per_job,
+            "cores": config.gpus_per_job * GPU_THREADS, "processes": config.gpus_per_job,
             "job_cpu": config.cores or _configured("cores"),
         }  # fmt: skip
     else:

@@ -22,6 +22,7 @@ from tiledsim.errors import BackendError, InputFileError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary
 from tiledsim.scheduler.cluster import slurm
+from tiledsim.scheduler.cluster.gpus import GPU_THREADS
 from tiledsim.scheduler.cluster.slurm import (
     ClusterConfig,
     load_cluster_config,
@@ -159,9 +160,13 @@ def test_gpus_of_a_job(tmp_path: Path) -> None:
     lines = script_of(config, tmp_path)
     assert "#SBATCH --gres=gpu:4" in lines
     assert "#SBATCH --cpus-per-task=16" in lines
-    for option in ("--nthreads 1", "--nworkers 4", "--preload tiledsim.scheduler.cluster.one_gpu"):
+    for option in (
+        f"--nthreads {GPU_THREADS}",
+        "--nworkers 4",
+        "--preload tiledsim.scheduler.cluster.one_gpu",
+    ):
         assert option in lines[-1]
-    assert (config.worker_processes, config.worker_threads) == (4, 1)
+    assert (config.worker_processes, config.worker_threads) == (4, GPU_THREADS)
     one = script_of(ClusterConfig(cores=4, memory="8GB", gpus_per_job=1, interface="lo"), tmp_path)
     assert "one_gpu" not in one[-1]
 

@@ -177,7 +177,7 @@ class _Run:
             )
         plan = make_plan(
             scene, layout, workers=place.workers, threads=place.threads, backend=name,
-            dtype=options.dtype,
+            dtype=options.dtype, capability=place.capability,
         )  # fmt: skip
         missing = 1.0
         if kept and isinstance(files, LocalFiles):
@@ -208,6 +208,7 @@ class _Run:
         plan = make_plan(
             scene, layout, workers=place.workers if place.on_this_machine else there,
             threads=threads, backend=name, dtype=options.dtype,
+            capability=devices[0].get("compute capability", "") if devices else "",
         )  # fmt: skip
         with performance_report(client, options.report), Lease(self._files) as lease:
             files = lease.files

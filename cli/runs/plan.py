@@ -51,7 +51,7 @@ def plan(
     layout = choose_layout(scene, chosen.tile or usual_tile(scene, name))
     made = make_plan(
         scene, layout, workers=place.workers, threads=place.threads, backend=name,
-        dtype=chosen.dtype,
+        dtype=chosen.dtype, capability=place.capability,
     )  # fmt: skip
     if as_json:
         print(json.dumps(asdict(made), indent=2))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tiledsim.errors import BackendError
+from tiledsim.kernels.devices import find_gpu
 from tiledsim.scheduler.cluster.gpus import GPU_THREADS, choose_gpus
 from tiledsim.scheduler.cluster.local import cores, gpu_client, local_client
 from tiledsim.scheduler.cluster.remote import Tls, address_in, remote_client, security_of
@@ -48,6 +49,12 @@ class Place:
     def has_gpus(self) -> bool:
         """Whether each worker process was asked to have a GPU."""
         return bool(self.gpus) or self.config.gpus_per_job > 0
+
+    @property
+    def capability(self) -> str:
+        """Compute capability of the GPUs of this machine that were chosen; empty if not known."""
+        gpu = find_gpu(self.gpus[0]) if self.gpus else None
+        return gpu.capability if gpu else ""
 
     @contextmanager
     def connect(self, keys_folder: Path) -> Iterator[Any]:

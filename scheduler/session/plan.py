@@ -52,6 +52,9 @@ class Plan:
     """Type of the counts that are kept instead of photons."""
     halo: int = 0
     """Pixels around a tile that its point spread needs, and that are rendered with it."""
+    float64_cost: float | None = None
+    """How many times as long as in mixed a step takes in float64 on the GPU, by count; None without
+    one whose kind is known."""
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the plan for people.
@@ -84,9 +87,18 @@ class Plan:
             lines.insert(2, ("noise", f"counts as {self.counts}{around}"))
         if self.device_bytes:
             lines.insert(-1, ("GPU", f"{human_bytes(self.device_bytes)} of its memory"))
+        if self.float64_cost is not None and self.float64_cost > 1.0:
+            lines.append(("precision", self._precision()))
         if self.seconds is not None:
             lines.append(("time", f"about {human_seconds(self.seconds)} after start-up (estimate)"))
         return lines
+
+    def _precision(self) -> str:
+        """Say what the other precision would cost, or has cost already."""
+        cost = f"{self.float64_cost:.2g} times as long as in mixed on this card, by count"
+        if self.dtype == "mixed":
+            return f"mixed, exact to some 1e-4 of a pixel; in float64 a step takes {cost}"
+        return f"float64: a step takes {cost}; mixed is exact to some 1e-4 of a pixel"
 
 
 def human_bytes(count: float) -> str:
@@ -108,9 +120,13 @@ def human_seconds(seconds: float) -> str:
 
 
 def make_plan(
-    scene: Any, layout: Layout, *, workers: int, threads: int, backend: str, dtype: str
-) -> Plan:
-    """Work out the size of a run of a scene."""
+    scene: Any, layout: Layout, *, workers: int, threads: int, backend: str, dtype: str,
+    capability: str = "",
+) -> Plan:  # fmt: skip
+    """Work out the size of a run of a scene.
+
+    ``capability`` is the compute capability of the GPUs, where it is known.
+    """
     itemsize = np.dtype(layout.dtype).itemsize
     shots, panels, slow, fast = scene.shape
     pixels = shots * panels * slow * fast
@@ -146,6 +162,7 @@ def make_plan(
         method=choice.line(),
         counts=None if scene.noise is None else layout.dtype,
         halo=halo,
+        float64_cost=_float64_cost(scene, capability) if cuda else None,
     )
 
 
@@ -154,6 +171,12 @@ def _device_bytes(scene: Any, layout: Layout, dtype: str) -> int:
     from tiledsim.kernels.cuda.backend import device_bytes
 
     return device_bytes(scene, layout.tile_at(0), dtype)
+
+
+def _float64_cost(scene: Any, capability: str) -> float | None:
+    from tiledsim.kernels.cuda.cost import float64_cost
+
+    return float64_cost(scene, capability)
 
 
 def refuse_what_does_not_fit(

@@ -148,8 +148,11 @@ def find_gpu(name: str) -> Gpu | None:
     return None
 
 
-FLOAT64_AT_HALF: Final = ("6.0", "7.0", "8.0", "9.0", "10.0")
-"""Compute capabilities of P100, V100, A100, H100 and H200, B200."""
+FLOAT64_UNITS: Final = {"6.0": 32, "7.0": 32, "8.0": 32, "9.0": 64, "10.0": 64}
+"""Of a multiprocessor, half as many as for float32, by the compute capability: P100, V100, A100,
+H100 and H200, B200."""
+SLOW_FLOAT64_UNITS: Final = 2
+"""Of all others."""
 
 SLOW_FLOAT64: Final = (
     "float64 runs at 1/32 or 1/64 of its rate; mixed is several times faster, and exact to some "
@@ -163,7 +166,7 @@ def float64_is_slow(capability: str) -> bool:
     Those for graphics and inference do (GeForce, RTX, T4, A10, L4, L40S); False where the
     capability is not known.
     """
-    return bool(capability) and capability not in FLOAT64_AT_HALF
+    return bool(capability) and capability not in FLOAT64_UNITS
 
 
 def driver_is_too_old(cupy: ModuleType) -> str | None:

@@ -8,6 +8,8 @@ of the rounds, after one that warms up, over crystals in three orientations in t
 of the card, fused multiply-adds and bytes a second, are measured by ceilings.cu in the same call;
 what a step takes of the first is counted in the machine code by instructions.py.
 
+Whole images are timed, and the tiles of a run as they are by default, at 10² to 10⁶ steps a pixel.
+
 Where ``NANOBRAGG_CUDA=path`` names a binary, it is given the same flags on the same card in turn,
 and its time is that of its process, less that of the same run on one pixel.
 """
@@ -40,6 +42,10 @@ GEOMETRY = (
 ORIENTATIONS = ((10.0, 20.0, 30.0), (40.0, 50.0, 60.0), (70.0, 15.0, 25.0))
 STRIP = 32
 """Rows that are compared with the CPU kernel."""
+DEFAULT_TILES = ((10, 10), (50, 20), (100, 100), (1000, 100), (1000, 1000))
+"""Mosaic domains and φ steps."""
+TILES_STEPS = 2e12
+"""Evaluations of the default tiles that are timed together, one tile at least."""
 CLOSE = {"float64": 1e-11, "mixed": 1e-5}
 """Difference from the CPU kernel, over the strip's maximum."""
 
@@ -119,6 +125,36 @@ def image_seconds(backend: CudaBackend, scene: Scene, rounds: int) -> float:
         for turn in range(rounds + 3)
     ]
     return statistics.median(times[3:])
+
+
+def default_tiles(
+    dtype: str, device: Device, side: int, say: Callable[[str], None]
+) -> list[dict[str, float]]:
+    """Time tiles as a run cuts them, by the steps of a pixel: is the card full with few of them?"""
+    from tiledsim.scheduler.store.layout import choose_layout, usual_tile
+
+    backend, rows = CudaBackend(dtype, device), []
+    for domains, phi_steps in DEFAULT_TILES:
+        flags = f"-mosaic 0.05 -mosaic_domains {domains} -osc 1 -phisteps {phi_steps}"
+        scene = scene_of(Workload(f"{GEOMETRY} -N 20 {flags}", {}, {}, {}), side)
+        layout = choose_layout(scene, usual_tile(scene, "cuda"))
+        tiles = [layout.tile_at(index) for index in range(min(layout.tiles, 12))]
+        each = tiles[0].rows * tiles[0].cols * scene.steps_per_pixel
+        tiles = tiles[: max(1, int(TILES_STEPS / each))]
+        backend.start(scene, tiles[0]).result()  # builds the kernel and finds its speed
+        started = time.perf_counter()
+        for pending in [backend.start(scene, tile) for tile in tiles]:
+            pending.result()
+        seconds = time.perf_counter() - started
+        steps = sum(tile.rows * tile.cols for tile in tiles) * scene.steps_per_pixel
+        rows.append({"steps_a_pixel": scene.steps_per_pixel, "tiles": len(tiles),
+                     "rows": tiles[0].rows, "cols": tiles[0].cols,
+                     "steps_per_second": steps / seconds})  # fmt: skip
+        say(
+            f"{len(tiles):3} tiles of {tiles[0].rows} x {tiles[0].cols}, {scene.steps_per_pixel:8} "
+            f"steps a pixel, {dtype:8} {steps / seconds / 1e9:9.1f} Gsteps/s"
+        )
+    return rows
 
 
 def ceilings(device: Device) -> dict[str, float]:
@@ -249,7 +285,10 @@ def report(
                 row["times_nanobragg_cuda"] = other / seconds
                 say(f"{'':36} {other / seconds:.1f} times nanoBraggCUDA")
             rows.append(row)
-    return {"device": device.describe(), "ceilings": limits, "workloads": rows}
+    tiles = {} if only else {
+        dtype: default_tiles(dtype, device, side, say) for dtype in ("float64", "mixed")
+    }  # fmt: skip
+    return {"device": device.describe(), "ceilings": limits, "workloads": rows, "tiles": tiles}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ python benchmarks/background.py
 import time
 from typing import Any
 
-from tiledsim.detector_model.background import background
+from tiledsim.detector_model.shot_background import background
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
 from tiledsim.scene.build import build_scene

@@ -15,7 +15,7 @@ from tiledsim.image_files.instrument import (
     imgcif_rotation,
 )
 from tiledsim.scene import Scene
-from tiledsim.scene.resolved import resolved_arrays, resolved_numbers
+from tiledsim.scene.resolved import crystals, resolved_arrays, resolved_numbers
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.geometry import read_geometry
 
@@ -35,6 +35,7 @@ def read_instrument(files: Files, title: str = "") -> Instrument:
 def instrument_of(experiment: Experiment, scene: Scene) -> Instrument:
     """Return the instrument of a run that is still to be made, all shots and panels."""
     arrays = {name: named.values for name, named in resolved_arrays(experiment, scene).items()}
+    arrays["crystal_A"] = crystals(scene).values
     return _instrument(arrays, resolved_numbers(experiment, scene), experiment.title)
 
 
@@ -44,7 +45,7 @@ def _instrument(
     turn = imgcif_rotation(arrays["beam_direction"], arrays["spindle"], arrays["panel_fast"][0])
     spindle = turn @ arrays["spindle"]
     width = float(about["rotation_range_deg"])
-    starts, crystals = as_series(
+    starts, crystals_A = as_series(
         spindle, arrays["crystal_A"] @ turn.T, float(about["rotation_start_deg"]), width
     )
     fast, slow = about["size_px"]
@@ -64,7 +65,7 @@ def _instrument(
         spindle=spindle,
         start_deg=starts,
         width_deg=width,
-        crystals_A=crystals,
+        crystals_A=crystals_A,
         sensor=SensorLayer("Si", thickness / 1000) if thickness > 0 else None,
         curved=bool(about["curved"]),
         title=title,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tiledsim.detector_model.shot_background import kept_bytes
 from tiledsim.detector_model.spreading import working_bytes
 from tiledsim.errors import ExperimentError, StoreError
 from tiledsim.reach.choice import choose
@@ -152,7 +153,7 @@ def make_plan(
         tiles=layout.tiles,
         tile=(min(layout.tile[0], slow), min(layout.tile[1], fast)),
         bytes_to_write=pixels * itemsize,
-        worker_bytes=PROCESS_BYTES + scene.table_bytes + threads * per_thread,
+        worker_bytes=PROCESS_BYTES + scene.table_bytes + kept_bytes(scene) + threads * per_thread,
         workers=workers,
         threads=threads,
         device_bytes=_device_bytes(scene, layout, dtype) if cuda else 0,

@@ -124,7 +124,7 @@ def test_statistics_are_those_of_the_stored_pixels(roi: tuple[int, int, int, int
     for tile in (whole(scene), Tile(0, 0, 8, 33, 2, 70), Tile(0, 0, 58, 61, 0, 5)):
         made = CudaBackend("float64", ShimDevice()).start(scene, tile).result()
         reduced = reduce_rows(made.pixels, *columns_inside(tile, scene.roi))
-        found = combine_rows(made.rows, tile, scene.roi)
+        found = made.statistics(tile, scene.roi)
         expected = combine_rows(reduced, tile, scene.roi)
         assert found.inside == expected.inside
         assert found.maximum == expected.maximum
@@ -140,7 +140,7 @@ def test_what_float32_cannot_hold_is_found_in_the_statistics() -> None:
     scene = replace(described(), fluence=1e70)
     made = CudaBackend("float64", ShimDevice()).start(scene, whole(scene)).result()
     with pytest.raises(FloatingPointError, match="not a finite number"):
-        combine_rows(made.rows, whole(scene), scene.roi)
+        made.statistics(whole(scene), scene.roi)
 
 
 def test_numbers_below_the_normal_ones_are_kept() -> None:

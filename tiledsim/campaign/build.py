@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.columns import LAYERS
+from tiledsim.campaign.orientations import lattice_model
 from tiledsim.campaign.sase_model import SaseModel
 from tiledsim.campaign.spectra import read_spectra, sase_model
-from tiledsim.campaign.table import ShotTable, build_table
+from tiledsim.campaign.table import ShotTable
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment, Mosaic, Shots, Spectrum
+from tiledsim.scene.background import material_of
 from tiledsim.scene.crystal.lattice import build_lattice, mosaic_rotations
 from tiledsim.scene.crystal.real_crystal import absent
 from tiledsim.scene.detector.geometry import geometry_of
+from tiledsim.scene.materials import HIGHEST_EV, LOWEST_EV
 from tiledsim.scene.scene import Scene
 from tiledsim.scene.single import build_single, experiment_factors, with_cell
 from tiledsim.scene.sources import build_sources
@@ -69,6 +73,16 @@ def build_campaign(experiment: Experiment) -> Scene:
         fields["absent_F"] = _absent(one)
     if "mosaic_spread_deg" in names:
         fields["mosaic_vectors"] = _mosaic_vectors(crystal.mosaic)
+    if "lattices" in names:
+        fields["lattices"] = lattice_model(shots)
+    layers = experiment.background.layers
+    if "wavelength_A" in names:
+        materials = tuple(material_of(layer) for layer in layers)
+        around = scene.wavelength * ANGSTROM / one.beam.central_wavelength_A
+        _check_absorption(materials, around, values[:, names.index("wavelength_A")])
+        fields["amorphous_materials"] = materials
+    if set(LAYERS) & set(names):
+        fields["amorphous_thickness"] = np.array([layer.thickness_mm / MM for layer in layers])
     return replace(
         scene, **fields, shape=(table.count, *scene.shape[1:]), shot_names=names,
         shot_values=values, base_distance=experiment.detector.distance_mm / MM,
@@ -82,7 +96,7 @@ def table_of(experiment: Experiment) -> ShotTable:
     experiment = with_cell(experiment)
     beam = experiment.beam
     lattice = build_lattice(experiment.crystal, beam.central_wavelength_A, frozenset())
-    return build_table(experiment, lattice.cell)
+    return ShotTable(experiment, lattice)
 
 
 def _mean_spectrum(model: SaseModel, wavelength_A: float) -> Spectrum:
@@ -110,6 +124,25 @@ def _check_rows(shots: Shots, rows: int, chosen: Array | None, count: int) -> No
         raise ExperimentError(
             f"[shots] spectrum in row {row} is {chosen[row]:g}: {shots.spectra_file} has rows 0 to "
             f"{rows - 1}"
+        )
+
+
+def _check_absorption(materials: tuple[str, ...], around: Array, wavelengths_A: Array) -> None:
+    """Refuse mean wavelengths at which the absorption of a layer is not known.
+
+    ``around`` [S] is what the sources' wavelengths are of the mean.
+    """
+    absorbing = [material for material in materials if material]
+    if not absorbing:
+        return
+    longest, shortest = wavelengths_A * around.max(), wavelengths_A * around.min()
+    wrong = (longest > HC_EV_A / LOWEST_EV) | (shortest < HC_EV_A / HIGHEST_EV)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ExperimentError(
+            f"[shots] the wavelength in row {row} is {wavelengths_A[row]:g} A: the absorption of "
+            f"{absorbing[0]} in background.layers is known from {LOWEST_EV:g} to {HIGHEST_EV:g} "
+            "eV; give the layer an absorption_length_mm"
         )
 
 

@@ -42,10 +42,15 @@ class Kind:
 
 MISSET: Final = ("misset_x_deg", "misset_y_deg", "misset_z_deg")
 U: Final = tuple(f"U_{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3))
+MOST_LATTICES: Final = 100.0
+"""Crystals in one shot."""
 CELL: Final = (
     "cell_a_A", "cell_b_A", "cell_c_A", "cell_alpha_deg", "cell_beta_deg", "cell_gamma_deg",
 )  # fmt: skip
 CELLS: Final = ("cells_a", "cells_b", "cells_c")
+LAYERS: Final = tuple(f"layer_{n}_thickness_mm" for n in range(1, 10))
+MOVES: Final = frozenset({"distance_mm", "detector_shift_fast_mm", "detector_shift_slow_mm"})
+"""Columns that move the detector."""
 TURN: Final = ("turn_w", "turn_x", "turn_y", "turn_z")
 """The unit quaternion of a shot's rotation, which orientations of every kind become."""
 
@@ -67,6 +72,11 @@ KINDS: Final[dict[str, Kind]] = {
     "detector_shift_fast_mm": Kind("mm", "shift of the detector along the first fast axis"),
     "detector_shift_slow_mm": Kind("mm", "shift of the detector along the first slow axis"),
     "water_um": Kind("um", "edge of the drop of water", 0.0),
+    **{
+        name: Kind("mm", f"thickness of layer {n} of the background", 0.0)
+        for n, name in enumerate(LAYERS, start=1)
+    },
+    "lattices": Kind("1", "crystals in the beam", 1.0, MOST_LATTICES, whole=True),
     "noise_seed": Kind("1", "seed of the noise", 0.0, 2.0**32 - 1, whole=True),
 }
 
@@ -93,17 +103,20 @@ def check_name(name: str, labels: frozenset[str], fields: frozenset[str]) -> Non
         )
 
 
-def check_values(name: str, values: NDArray[np.float64]) -> None:
-    """Refuse values that a column does not allow, with the first row that has one."""
+def check_values(name: str, values: NDArray[np.float64], first: int = 0) -> None:
+    """Refuse values that a column does not allow, with the first row that has one; rows count from
+    ``first``.
+    """
     wrong = KINDS[name].wrong(values)
     if wrong.any():
         row = int(wrong.argmax())
         raise ExperimentError(
-            f"[shots] {name} in row {row} is {values[row]:g}: must be {KINDS[name].allowed()}"
+            f"[shots] {name} in row {first + row} is {values[row]:g}: must be "
+            f"{KINDS[name].allowed()}"
         )
 
 
-def check_cells(cells: NDArray[np.float64]) -> None:
+def check_cells(cells: NDArray[np.float64], first: int = 0) -> None:
     """Refuse cells [shots, 6] whose angles close no volume, with the first row that has one."""
     angles = np.radians(cells[:, 3:])
     half = angles.sum(axis=1) / 2
@@ -113,6 +126,6 @@ def check_cells(cells: NDArray[np.float64]) -> None:
         row = int(wrong.argmax())
         shown = ", ".join(f"{value:g}" for value in cells[row])
         raise ExperimentError(
-            f"[shots] the cell in row {row}, {shown}, closes no volume: each angle must be below "
-            "the sum of the other two, and their sum below 360"
+            f"[shots] the cell in row {first + row}, {shown}, closes no volume: each angle must be "
+            "below the sum of the other two, and their sum below 360"
         )

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tiledsim.campaign.columns import CELL, CELLS, TURN
+from tiledsim.campaign.cells import duals, standing
+from tiledsim.campaign.columns import CELL, CELLS, LAYERS, TURN
+from tiledsim.campaign.orientations import lattice_turns
 from tiledsim.campaign.spectra import sase_spectrum
 from tiledsim.scene import Scene
-from tiledsim.scene.crystal.lattice import cell_of, dual, standard_reciprocal
+from tiledsim.scene.background import attenuation_ratio
+from tiledsim.scene.crystal.lattice import cell_of
 from tiledsim.scene.crystal.random import quaternion_rotations
 from tiledsim.scene.crystal.real_crystal import weakening
 from tiledsim.scene.resolution import fine_oversampling
@@ -43,19 +46,24 @@ def scene_of_shot(scene: Scene, shot: int) -> Scene:
     It is named after the campaign's hash and the shot, so that its tables need not be read.
     """
     assert scene.shot_values is not None
-    values = map(float, scene.shot_values[shot])
-    row = dict(zip(scene.shot_names, values, strict=True))
+    values = np.asarray(scene.shot_values[shot])
+    row = dict(zip(scene.shot_names, map(float, values), strict=True))
     changes: dict[str, Any] = {
         "shape": (1, *scene.shape[1:]),
         "shot_names": (),
         "shot_values": None,
     }
-    changes |= _crystal(scene, row) | _beam(scene, row, shot) | _detector(scene, row)
+    changes |= _crystal(scene, row, values) | _beam(scene, row, shot) | _detector(scene, row)
+    if row.get("lattices", 1.0) > 1.0:
+        changes |= _lattices(scene, row, shot, changes)
     if "water_um" in row:
         changes["water"] = row["water_um"] / UM
     if "noise_seed" in row and scene.noise is not None:
         changes["noise"] = scene.noise._replace(seed=int(row["noise_seed"]))
+    changes |= _layers(scene, row, changes)
     one = replace(scene, **changes)
+    if "F_table" not in changes:  # one pass over it is enough for all shots
+        one.__dict__["strongest_F"] = scene.strongest_F
     if scene.auto_oversample:
         one = replace(one, oversample=fine_oversampling(
             one.cells[0], one.cell_counts, float(np.abs(one.distance).min()), one.pixel_size,
@@ -65,39 +73,33 @@ def scene_of_shot(scene: Scene, shot: int) -> Scene:
     return one
 
 
-def cells_of_shots(scene: Scene) -> Array:
-    """Return the direct vectors a, b, c of every shot of a campaign [shots, 3, 3] in metres."""
-    values, names = scene.shot_values, scene.shot_names
-    assert values is not None
+def cells_of_shots(scene: Scene, first: int, stop: int) -> Array:
+    """Return the direct vectors a, b, c of shots of a campaign [shots, 3, 3] in metres."""
+    assert scene.shot_values is not None
+    return _vectors(scene, scene.shot_values[first:stop])[0]
+
+
+def _vectors(scene: Scene, values: Array) -> tuple[Array, Array]:
+    """Return direct [m] and reciprocal [1/Å] vectors, [n, 3, 3] each, of rows of the table."""
+    names, n = scene.shot_names, len(values)
+    direct, reciprocal = (np.repeat(v[:1], n, axis=0) for v in (scene.cells, scene.reciprocal_A))
     if any(name in names for name in CELL):
-        rows = (dict(zip(names, map(float, row), strict=True)) for row in values)
-        return np.stack([_vectors(scene, row)[0] for row in rows])
-    if TURN[0] not in names:
-        return np.repeat(scene.cells, len(values), axis=0)
-    turns = quaternion_rotations(values[:, [names.index(name) for name in TURN]])
-    return np.asarray(scene.cells @ turns.transpose(0, 2, 1))
-
-
-def _vectors(scene: Scene, row: Mapping[str, float]) -> tuple[Array, Array]:
-    """Return direct [m] and reciprocal [1/Å] vectors of a shot, [3, 3] each."""
-    direct, reciprocal = scene.cells[0], scene.reciprocal_A[0]
-    if any(name in row for name in CELL):
-        before = cell_of(direct * ANGSTROM)
-        a, b, c, alpha, beta, gamma = (
-            row.get(name, value) for name, value in zip(CELL, before, strict=True)
-        )
-        # What takes the default setting to the crystal as it stands is the same for both cells.
-        stands = np.linalg.solve(standard_reciprocal(before), reciprocal)
-        reciprocal = standard_reciprocal((a, b, c, alpha, beta, gamma)) @ stands
-        direct = dual(reciprocal) / ANGSTROM
-    if TURN[0] in row:
-        turn = quaternion_rotations(np.array([[row[name] for name in TURN]]))[0]
-        direct, reciprocal = direct @ turn.T, reciprocal @ turn.T
+        before = scene.cells[0] * ANGSTROM
+        cells = np.tile(np.array(cell_of(before)), (n, 1))
+        for k, name in enumerate(CELL):
+            if name in names:
+                cells[:, k] = values[:, names.index(name)]
+        reciprocal = standing(cells, before, scene.reciprocal_A[0])
+        direct = duals(reciprocal) / ANGSTROM
+    if TURN[0] in names:
+        turns = quaternion_rotations(values[:, [names.index(name) for name in TURN]])
+        back = turns.transpose(0, 2, 1)
+        direct, reciprocal = direct @ back, reciprocal @ back
     return direct, reciprocal
 
 
-def _crystal(scene: Scene, row: Mapping[str, float]) -> dict[str, Any]:
-    direct, reciprocal = _vectors(scene, row)
+def _crystal(scene: Scene, row: Mapping[str, float], values: Array) -> dict[str, Any]:
+    direct, reciprocal = (vectors[0] for vectors in _vectors(scene, values[None]))
     changes: dict[str, Any] = {"cells": direct[None], "reciprocal_A": reciprocal[None]}
     counts = tuple(
         int(row.get(name, count)) for name, count in zip(CELLS, scene.cell_counts, strict=True)
@@ -118,10 +120,55 @@ def _crystal(scene: Scene, row: Mapping[str, float]) -> dict[str, Any]:
         assert scene.absent_F is not None
         weaker = weakening(scene.F_table.shape, scene.hkl_lowest, reciprocal, row["B_A2"])
         weaker[scene.absent_F] = 1.0
-        changes["F_table"] = scene.F_table * weaker
+        changes["F_table"] = np.multiply(scene.F_table, weaker)
         if scene.F_complex is not None:
             changes["F_complex"] = scene.F_complex * weaker[..., None]
     return changes
+
+
+def _lattices(
+    scene: Scene, row: Mapping[str, float], shot: int, changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put further crystals beside the first, as orientations of a larger one.
+
+    The orientations of a scene share its blocks; so there are as many times the blocks as crystals.
+    """
+    assert scene.lattices is not None  # by build_campaign
+    count = int(row["lattices"])
+    own = np.array([[row[name] for name in TURN]]) if TURN[0] in row else [[1.0, 0.0, 0.0, 0.0]]
+    turns = np.concatenate([own, lattice_turns(scene.lattices, shot, count - 1)])
+    first, *others = quaternion_rotations(turns)
+    away = np.stack([np.eye(3), *(turn @ first.T for turn in others)])
+    rotations = changes.get("rotations", scene.rotations)
+    phis = rotations.reshape(len(scene.phi), -1, 3, 3)
+    made = np.einsum("kdij,cjl->kcdil", phis, away).reshape(-1, 3, 3)
+    found: dict[str, Any] = {
+        "rotations": made, "blocks": count * changes.get("blocks", scene.blocks)
+    }  # fmt: skip
+    if scene.domain_mix is not None:
+        mixes = scene.domain_mix.reshape(len(scene.phi), 1, -1, 3, 3)
+        found["domain_mix"] = np.tile(mixes, (1, count, 1, 1, 1)).reshape(-1, 3, 3)
+    return found
+
+
+def _layers(scene: Scene, row: Mapping[str, float], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the amorphous layers of a shot are: as bright, thick and dark as they are."""
+    if scene.amorphous_photons is None or scene.amorphous_depth is None:
+        return {}
+    photons, depth = np.array(scene.amorphous_photons), np.array(scene.amorphous_depth)
+    if "fluence" in changes:
+        photons *= changes["fluence"] / scene.fluence
+    if "wavelength" in changes:
+        for layer, material in enumerate(scene.amorphous_materials):
+            if material:
+                depth[layer] *= attenuation_ratio(material, scene.wavelength, changes["wavelength"])
+    for layer, name in enumerate(LAYERS[: len(photons)]):
+        if name in row:
+            assert scene.amorphous_thickness is not None
+            thicker = row[name] / MM / scene.amorphous_thickness[layer]
+            photons[layer] *= thicker
+            depth[layer] *= thicker
+    return {"amorphous_photons": photons, "amorphous_depth": depth}
 
 
 def mosaic_turns(vectors: Array, spun: Array) -> Array:

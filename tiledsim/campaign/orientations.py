@@ -5,32 +5,61 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.lattice_model import LatticeModel
 from tiledsim.campaign.row_deviates import row_normals, row_uniforms
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Shots
-from tiledsim.scene.crystal.random import uniform_quaternions
+from tiledsim.scene.crystal.random import shoemake, uniform_quaternions
 
 Array = NDArray[np.float64]
 
 
-def drawn_turns(shots: Shots, count: int) -> Array | None:
-    """Return the quaternions [count, 4] that ``shots.orientation`` draws; None for the same.
+def drawn_turns(shots: Shots, count: int, first: int = 0) -> Array | None:
+    """Return the quaternions [count, 4] that ``shots.orientation`` draws for the rows from
+    ``first`` on, a multiple of 4; None for the same.
 
-    ``random``: uniform over SO(3).  ``about_axis``: about
-    ``axis`` of the laboratory by a uniform angle.  ``spread``: a rotation vector whose three
+    ``random``: uniform over SO(3).  ``about_axis``: about ``axis`` of the laboratory by a uniform
+    angle.  ``spread``: a rotation vector whose three
     components are normal with the standard deviation ``spread_deg``.
     """
     if shots.orientation == "same":
         return None
     if shots.orientation == "random":
-        return uniform_quaternions(shots.seed, count)
+        return uniform_quaternions(shots.seed, count, first)
+    model = lattice_model(shots)
     if shots.orientation == "about_axis":
-        axis = np.array(shots.axis, dtype=np.float64)
-        low, high = np.radians(shots.range_deg)
-        angle = low + (high - low) * row_uniforms(shots.seed, "orientation", 0, count)[:, 0]
-        return _about(np.broadcast_to(axis / np.linalg.norm(axis), (count, 3)), angle)
-    assert shots.spread_deg is not None  # by Shots
-    vectors = math.radians(shots.spread_deg) * row_normals(shots.seed, "orientation", 0, count, 3)
+        return _about_axis(model, row_uniforms(shots.seed, "orientation", first, count)[:, 0])
+    return _spread(model, row_normals(shots.seed, "orientation", first, count, 3))
+
+
+def lattice_model(shots: Shots) -> LatticeModel:
+    """Return what further crystals of a shot are drawn from: as the first, where it is drawn, else
+    uniformly.
+    """
+    orientation = "random" if shots.orientation == "same" else shots.orientation
+    low, high = (math.radians(angle) for angle in shots.range_deg)
+    axis = (0.0, 0.0, 1.0) if shots.axis is None else shots.axis
+    spread = math.radians(shots.spread_deg or 0.0)
+    return LatticeModel(orientation, shots.seed, axis, low, high, spread)
+
+
+def lattice_turns(model: LatticeModel, shot: int, count: int) -> Array:
+    """Return the quaternions [count, 4] of the second and further crystals of a shot."""
+    draw = row_normals if model.orientation == "spread" else row_uniforms
+    drawn = draw(model.seed, "lattices", shot, 1, 3 * count).reshape(count, 3)
+    if model.orientation == "about_axis":
+        return _about_axis(model, drawn[:, 0])
+    return _spread(model, drawn) if model.orientation == "spread" else shoemake(drawn)
+
+
+def _about_axis(model: LatticeModel, uniforms: Array) -> Array:
+    axis = np.array(model.axis, dtype=np.float64)
+    angle = model.low_rad + (model.high_rad - model.low_rad) * uniforms
+    return _about(np.broadcast_to(axis / np.linalg.norm(axis), (len(angle), 3)), angle)
+
+
+def _spread(model: LatticeModel, normals: Array) -> Array:
+    vectors = model.spread_rad * normals
     angle = np.linalg.norm(vectors, axis=1)
     return _about(vectors / np.maximum(angle, 1e-300)[:, None], angle)
 
@@ -55,8 +84,8 @@ def _product(p: Array, q: Array) -> Array:
     return np.concatenate([w[:, None], v], axis=1)
 
 
-def matrix_turns(matrices: Array) -> Array:
-    """Return the quaternions [n, 4] of rotation matrices [n, 3, 3].
+def matrix_turns(matrices: Array, first: int = 0) -> Array:
+    """Return the quaternions [n, 4] of rotation matrices [n, 3, 3] in the rows from ``first`` on.
 
     Raises ExperimentError, naming the row, for what is not a rotation to 1e-6.
     """
@@ -64,7 +93,8 @@ def matrix_turns(matrices: Array) -> Array:
     wrong = ~(error < 1e-6) | ~(np.linalg.det(matrices) > 0)
     if wrong.any():
         raise ExperimentError(
-            f"[shots] U_11 … U_33 in row {int(wrong.argmax())} are no rotation matrix (to 1e-6)"
+            f"[shots] U_11 … U_33 in row {first + int(wrong.argmax())} are no rotation matrix "
+            "(to 1e-6)"
         )
     m = matrices
     trace = np.trace(m, axis1=1, axis2=2)

@@ -8,8 +8,6 @@ such a polynomial, checked likewise, stands for all but F, which is looked up fo
 small block is computed pixel by pixel.
 """
 
-import threading
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -20,7 +18,6 @@ from tiledsim.detector_model.amorphous import (
     Panel,
     add_with_F,
     at_points,
-    panel_of,
     without_F,
 )
 from tiledsim.jit import exact_jit
@@ -38,38 +35,13 @@ BENT: Final = 128**2
 SMALLEST: Final = 600
 """Pixels of a block up to which a polynomial is not worth its points."""
 
-KEPT_BYTES: Final = 2**26
-_KEPT: Final[dict[tuple[str, Tile], Array]] = {}
-_LOCK: Final = threading.Lock()
 
-
-def background(scene: Scene, tile: Tile) -> Array | None:
+def compute(scene: Scene, tile: Tile, panel: Panel) -> Array:
     """Return the photons that amorphous layers scatter into a tile [rows, cols], not yet counted.
 
-    Pixels that are not rendered are 0; None where the scene has no such layers.  It is the same in
-    all shots, so what was computed for one is kept for the next, KEPT_BYTES of it in a process.
-    The result is not to be written to.
+    ``panel`` is the tile's, of a scene of one shot, as :func:`panel_of` makes it or with other
+    sources.  Pixels that are not rendered are 0.
     """
-    if scene.amorphous_table is None:
-        return None
-    key = (scene.hash, replace(tile, shot=0))
-    with _LOCK:
-        kept = _KEPT.get(key)
-    if kept is not None:
-        return kept
-    made = _compute(scene, tile)
-    made.setflags(write=False)
-    if scene.shape[0] > 1:
-        with _LOCK:
-            _KEPT[key] = made
-            while sum(array.nbytes for array in _KEPT.values()) > KEPT_BYTES:
-                del _KEPT[next(iter(_KEPT))]
-    return made
-
-
-def _compute(scene: Scene, tile: Tile) -> Array:
-    panel = panel_of(scene, tile.panel)
-    assert panel is not None
     out = np.empty((tile.rows, tile.cols))
     _, _, slow, fast = scene.shape
     for row in range(tile.slow_start // BLOCK * BLOCK, tile.slow_stop, BLOCK):
@@ -139,32 +111,42 @@ def _centres(start: int, stop: int) -> Array:
     return np.arange(start, stop, dtype=np.float64) + 0.5
 
 
+def chebyshev_points(count: int) -> Array:
+    """Return the Chebyshev points between -1 and 1 [count]."""
+    return np.asarray(-np.cos(_angles(count)), dtype=np.float64)
+
+
+def lagrange(count: int, x: Array) -> Array:
+    """Return Lagrange's polynomials through the Chebyshev points, at x [n]: [n, count].
+
+    In barycentric form (Berrut & Trefethen, SIAM Review 46, 501, 2004).
+    """
+    weights = (-1.0) ** np.arange(count) * np.sin(_angles(count))
+    apart = x[:, None] - chebyshev_points(count)
+    exact = apart == 0.0
+    terms = weights / np.where(exact, 1.0, apart)
+    made = terms / terms.sum(axis=1, keepdims=True)
+    hit = exact.any(axis=1, keepdims=True)
+    return np.asarray(np.where(hit, exact.astype(np.float64), made), dtype=np.float64)
+
+
+def _angles(count: int) -> Array:
+    return (2 * np.arange(count) + 1) * np.pi / (2 * count)
+
+
 class _Basis:
     """Lagrange's polynomials through the Chebyshev points of some pixels."""
 
     def __init__(self, pixels: int) -> None:
-        k = np.arange(NODES)
-        angle = (2 * k + 1) * np.pi / (2 * NODES)
-        nodes = -np.cos(angle)
-        weights = (-1.0) ** k * np.sin(angle)  # barycentric (Berrut & Trefethen, 2004)
-
-        def basis(x: Array) -> Array:
-            apart = x[:, None] - nodes
-            exact = apart == 0.0
-            terms = weights / np.where(exact, 1.0, apart)
-            made = terms / terms.sum(axis=1, keepdims=True)
-            hit = exact.any(axis=1, keepdims=True)
-            return np.asarray(np.where(hit, exact.astype(np.float64), made), dtype=np.float64)
-
         first, last = 0.5, pixels - 0.5
         ends = -np.cos(np.arange(CHECKS) * np.pi / (CHECKS - 1))
         ends[1:-1] += 0.037  # off the middle, where symmetry could hide something
-        self.nodes = pixels / 2.0 + nodes * pixels / 2.0
+        self.nodes = pixels / 2.0 + chebyshev_points(NODES) * pixels / 2.0
         self.checks = pixels / 2.0 + ends * (last - first) / 2.0
-        self.at_pixels = basis((np.arange(pixels) + 0.5) * 2.0 / pixels - 1.0)
-        self.at_checks = basis(self.checks * 2.0 / pixels - 1.0)
+        self.at_pixels = lagrange(NODES, (np.arange(pixels) + 0.5) * 2.0 / pixels - 1.0)
+        self.at_checks = lagrange(NODES, self.checks * 2.0 / pixels - 1.0)
         centres = np.arange(pixels) + 0.5
-        points = [basis((centres + off) * 2.0 / pixels - 1.0) for off in (-GAUSS, GAUSS)]
+        points = [lagrange(NODES, (centres + off) * 2.0 / pixels - 1.0) for off in (-GAUSS, GAUSS)]
         self.at_gauss = np.stack(points)
 
 

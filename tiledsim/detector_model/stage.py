@@ -64,7 +64,7 @@ def _reach(scene: Scene, tile: Tile) -> Tile:
 def _background(scene: Scene, tile: Tile) -> Array | None:
     if scene.amorphous_table is None:
         return None
-    from tiledsim.detector_model.background import background
+    from tiledsim.detector_model.shot_background import background
 
     return background(scene, tile)
 
@@ -85,9 +85,8 @@ class _Adding:
         started = time.perf_counter()
         with np.errstate(over="ignore"):  # what float32 cannot hold shows in the statistics
             pixels = (photons.pixels + added).astype(np.float32)
-        rows = reduce_rows(pixels, *columns_inside(self._tile, self._scene.roi))
         seconds += time.perf_counter() - started
-        return Rendered(pixels, rows, photons.seconds + seconds)
+        return Rendered(pixels, None, photons.seconds + seconds, photons.bound)
 
 
 class _Counting:

@@ -7,7 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.pixel_statistics import columns_inside, reduce_rows
+from tiledsim.pixel_statistics import (
+    Roi,
+    TileStatistics,
+    columns_inside,
+    combine_rows,
+    reduce_rows,
+)
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 
@@ -18,12 +24,20 @@ class Rendered:
 
     pixels: NDArray[Any]
     """Photons [rows, cols] in float32, 0 where nothing is rendered; or whole numbers of counts."""
-    rows: NDArray[np.void]
-    """Statistics of every row, :data:`tiledsim.pixel_statistics.ROW` [rows]."""
+    rows: NDArray[np.void] | None
+    """Statistics of every row, :data:`tiledsim.pixel_statistics.ROW` [rows]; None where whoever
+    keeps the pixels reduces them."""
     seconds: float
     """What the processor or the GPU spent on it."""
     bound: float = 0.0
     """By how many photons a pixel may be too small at most."""
+
+    def statistics(self, tile: Tile, roi: Roi) -> TileStatistics:
+        """Add up what the pixels of the tile come to inside the region of interest."""
+        rows = self.rows
+        if rows is None:
+            rows = reduce_rows(self.pixels, *columns_inside(tile, roi))
+        return combine_rows(rows, tile, roi)
 
 
 class Pending(Protocol):
@@ -41,7 +55,7 @@ class Renders(Protocol):
 
 
 class OnHost:
-    """A tile that is rendered when its result is asked for, and reduced by NumPy."""
+    """A tile that is rendered when its result is asked for."""
 
     def __init__(self, renderer: Renders, scene: Scene, tile: Tile) -> None:
         self._renderer = renderer
@@ -54,5 +68,4 @@ class OnHost:
         with np.errstate(over="ignore"):  # what float32 cannot hold shows in the statistics
             image, bound = self._renderer.render_bounded(self._scene, self._tile)
             pixels = image.astype(np.float32)
-        rows = reduce_rows(pixels, *columns_inside(self._tile, self._scene.roi))
-        return Rendered(pixels, rows, time.perf_counter() - started, bound)
+        return Rendered(pixels, None, time.perf_counter() - started, bound)

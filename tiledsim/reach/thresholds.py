@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tiledsim.reach.once import once
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 
@@ -40,12 +39,9 @@ def lattice_peak(scene: Scene) -> float:
     return (cells * SPHERE) ** 2 if scene.crystal_shape == "round" else cells**2
 
 
-@once
 def strongest_F(scene: Scene) -> float:
     """Return the largest |F| that a reflection can have."""
-    if scene.uniform_F:
-        return abs(scene.default_F)
-    return float(max(scene.F_table.max(), -scene.F_table.min()))
+    return abs(scene.default_F) if scene.uniform_F else scene.strongest_F
 
 
 def largest_omega(scene: Scene, tile: Tile) -> float:

@@ -92,6 +92,25 @@ def _attenuation(layer: AmorphousLayer, wavelength_m: float, density: float) -> 
     return attenuation_per_m(layer.material, wavelength_m, density)
 
 
+def material_of(layer: AmorphousLayer) -> str:
+    """Return the material whose absorption a layer has; empty where it has one of its own."""
+    return "" if layer.absorption_length_mm is not None else (layer.material or "")
+
+
+def attenuation_ratio(material: str, before_m: Array, after_m: Array) -> Array:
+    """Return μ of a material at wavelengths [S] over that at others [S]; 1 where it has none.
+
+    Raises ExperimentError for an energy at which it is not known.
+    """
+    pairs = [
+        [attenuation_per_m(material, float(w), 1.0) for w in wavelengths]
+        for wavelengths in (before_m, after_m)
+    ]
+    before, after = np.array(pairs)
+    ratio: Array = np.divide(after, before, out=np.ones(len(before)), where=before > 0.0)
+    return ratio
+
+
 def table_of(layer: AmorphousLayer) -> Array:
     """Return sin θ/λ [1/Å], F and its slope [K, 3] of a layer."""
     if layer.stol_file is not None:

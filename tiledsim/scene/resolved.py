@@ -34,7 +34,7 @@ class Named:
 
 
 def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
-    """Return the vectors of panels, sources, rotation and crystals by name."""
+    """Return the vectors of panels, sources and rotation by name; crystals are apart."""
     spindle = geometry_of(experiment).spindle
     unit = "1"
     vector = ("panel", "xyz")
@@ -62,10 +62,6 @@ def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
         "phi_deg": Named(
             np.degrees(scene.phi), ("phi",), "deg", "spindle angles that an exposure is made of"
         ),
-        "crystal_A": Named(
-            _cells(scene) * ANGSTROM, ("shot", "abc", "xyz"), "angstrom",
-            "direct vectors a, b, c of each shot, at spindle angle 0",
-        ),
         "orientation": Named(
             scene.rotations, ("orientation", "to", "from"), unit,
             "rotations of phi steps, outermost, and mosaic domains that turn crystal_A",
@@ -73,13 +69,19 @@ def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
     }  # fmt: skip
 
 
-def _cells(scene: Scene) -> Array:
-    """Return the direct vectors of all shots [shots, 3, 3] in metres."""
+def crystals(scene: Scene, first: int = 0, stop: int | None = None) -> Named:
+    """Return the direct vectors of shots; of all by default."""
+    stop = scene.shape[0] if stop is None else stop
     if scene.shot_values is None:
-        return scene.cells
-    from tiledsim.campaign.one_shot import cells_of_shots
+        cells = scene.cells[first:stop]
+    else:
+        from tiledsim.campaign.one_shot import cells_of_shots
 
-    return cells_of_shots(scene)
+        cells = cells_of_shots(scene, first, stop)
+    return Named(
+        cells * ANGSTROM, ("shot", "abc", "xyz"), "angstrom",
+        "direct vectors a, b, c of each shot, at spindle angle 0",
+    )  # fmt: skip
 
 
 def resolved_numbers(experiment: Experiment, scene: Scene) -> dict[str, object]:

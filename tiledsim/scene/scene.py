@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.lattice_model import LatticeModel
 from tiledsim.campaign.sase_model import SaseModel
 from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import InputFileError
@@ -176,6 +177,12 @@ class Scene:
     absent_F: NDArray[np.bool_] | None = None
     """Where ``F_table`` holds no reflection [H+2, K+2, L+2]; given where the B factor varies, and
     ``F_table`` is then of B = 0."""
+    lattices: LatticeModel | None = None
+    """What the orientations of further crystals in a shot are drawn from."""
+    amorphous_materials: tuple[str, ...] = ()
+    """Whose absorption each layer has, where wavelengths vary; empty for none."""
+    amorphous_thickness: Array | None = None
+    """[m] [L] of the layers, where that varies."""
     base_distance: float = 0.0
     """Distance of the detector [m] that ``distance_mm`` of a table replaces."""
     central_wavelength: float = 0.0
@@ -227,6 +234,11 @@ class Scene:
         whole = (Tile(0, panel, 0, slow, 0, fast) for panel in range(panels))
         return shots * sum(self.count_rendered(tile) for tile in whole)
 
+    @cached_property
+    def strongest_F(self) -> float:
+        """The largest \\|F\\| of the table."""
+        return float(max(self.F_table.max(), -self.F_table.min()))
+
     @property
     def halo(self) -> int:
         """Pixels around a tile whose photons its counts depend on."""
@@ -275,8 +287,6 @@ class Scene:
             return (slow_stop - slow_start) * (fast_stop - fast_start)
         plane = self.mask if self.mask.ndim == 2 else self.mask[tile.panel]
         return int(np.count_nonzero(plane[slow_start:slow_stop, fast_start:fast_stop]))
-
-    # -- one shot of many -------------------------------------------------------------------
 
     # -- scale ----------------------------------------------------------------------------------
 
@@ -376,12 +386,15 @@ class Scene:
             values = json.loads(read_text(source / "scene.json", "scene", LARGEST_SCALARS))
             for path in source.glob("*.npy"):
                 values[path.stem] = map_npy(path, "scene")
-            for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi", "shot_names"):
+            for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi", "shot_names",
+                         "amorphous_materials"):  # fmt: skip
                 values[name] = tuple(values[name])
             if values["noise"] is not None:
                 values["noise"] = CountModel(*values["noise"])
             if values["sase"] is not None:
                 values["sase"] = SaseModel(*values["sase"])
+            if values["lattices"] is not None:
+                values["lattices"] = LatticeModel(*values["lattices"])
             scene = cls(**values)
         except InputFileError:
             raise

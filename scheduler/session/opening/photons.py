@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from tiledsim.errors import StoreError
 from tiledsim.kernels.rendered import Pending, Rendered
-from tiledsim.pixel_statistics import ROW
 from tiledsim.scene import Scene
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.store import image as store
@@ -50,7 +49,7 @@ class _Read:
 
     def result(self) -> Rendered:
         """Read the tile."""
-        return Rendered(self.source.read(self.tile), np.zeros(self.tile.rows, dtype=ROW), 0.0)
+        return Rendered(self.source.read(self.tile), None, 0.0)
 
 
 @lru_cache(maxsize=2)

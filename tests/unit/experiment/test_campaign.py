@@ -276,18 +276,6 @@ def test_crystals_of_a_geometry_file_exclude_columns() -> None:
         build_scene(made)
 
 
-def test_layers_are_those_of_all_shots() -> None:
-    # Their background is that of the first description: what they would follow is refused.
-    layers = {"layers": ({"material": "air", "thickness_mm": 30.0},)}
-    varied = campaign({"fluence_photons_per_m2": {"uniform": (1e20, 2e20)}})
-    with pytest.raises(ExperimentError, match="fluence_photons_per_m2 differs from shot to shot"):
-        build_scene(varied.replace(background=layers))
-    energies = campaign({"energy_eV": {"uniform": (12000, 12400)}})
-    with pytest.raises(ExperimentError, match="energy_eV differs from shot to shot"):
-        build_scene(energies.replace(background=layers))
-    build_scene(campaign({"cell_a_A": {"uniform": (70, 71)}}).replace(background=layers))
-
-
 def test_a_store_has_the_table_beside_its_images(tmp_path: Path) -> None:
     from tiledsim import scheduler
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import tiledsim.detector_model.background as stage
 from tiledsim.detector_model.amorphous import amplitude, first_rows, panel_of, slab
-from tiledsim.detector_model.background import background
+from tiledsim.detector_model.background import compute
+from tiledsim.detector_model.shot_background import background
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Experiment
 from tiledsim.in_memory import simulate
@@ -121,11 +121,13 @@ def direct(scene: Scene, slow: Any, fast: Any) -> Any:
 @given(data=st.data(), layer=st.sampled_from([AIR, WATER]))
 def test_a_tile_has_the_bytes_of_the_whole(data: Any, layer: dict[str, Any]) -> None:
     scene = build_scene(experiment(layer, n=330))
+    panel = panel_of(scene, 0)
+    assert panel is not None
     _, _, slow, fast = scene.shape
     a, b = sorted(data.draw(st.lists(st.integers(0, slow), min_size=2, max_size=2, unique=True)))
     c, d = sorted(data.draw(st.lists(st.integers(0, fast), min_size=2, max_size=2, unique=True)))
-    whole = stage._compute(scene, Tile(0, 0, 0, slow, 0, fast))
-    part = stage._compute(scene, Tile(0, 0, a, b, c, d))
+    whole = compute(scene, Tile(0, 0, 0, slow, 0, fast), panel)
+    part = compute(scene, Tile(0, 0, a, b, c, d), panel)
     assert part.tobytes() == whole[a:b, c:d].tobytes()
 
 

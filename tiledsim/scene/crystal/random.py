@@ -10,6 +10,8 @@ from tiledsim.vectors import Array, axis_rotation
 _MULTIPLIER = 16807
 _MODULUS = 2**31 - 1
 _SHUFFLE = 32
+_AT_ONCE = 2**16
+"""Rotations that are drawn at once, so that memory stays small."""
 _LARGEST = np.float32(1.0 - 1.2e-7)
 
 
@@ -58,14 +60,27 @@ def draw_rotation(generator: ParkMiller, spread: float, *, float32_spread: bool)
     return axis_rotation((rho * math.sin(math.pi * r1), rho * math.cos(math.pi * r1), r2), angle)
 
 
-def uniform_quaternions(seed: int, count: int) -> Array:
+def uniform_quaternions(seed: int, count: int, first: int = 0) -> Array:
     """Draw ``count`` unit quaternions (w, x, y, z) [count, 4] of rotations uniform over SO(3).
 
     Counter-based (Philox keyed by ``seed``, of any size and sign): rotation n is the same whatever
-    ``count`` is.
-    Shoemake's unit quaternions (Graphics Gems III, 1992).
+    ``count`` is, and wherever drawing begins: at ``first``, a multiple of 4.
     """
-    u = np.random.Generator(np.random.Philox(key=abs(seed) % 2**128)).random((count, 3))
+    philox = np.random.Philox(key=abs(seed) % 2**128)
+    philox.advance(first * 3 // 4)  # a count gives four numbers, a rotation takes three
+    generator = np.random.Generator(philox)
+    turns = np.empty((count, 4))
+    for start in range(0, count, _AT_ONCE):
+        part = turns[start : start + _AT_ONCE]
+        part[...] = shoemake(generator.random((len(part), 3)))
+    return turns
+
+
+def shoemake(u: Array) -> Array:
+    """Return the unit quaternions [n, 4] of uniform numbers [n, 3]: rotations uniform over SO(3).
+
+    Shoemake, Graphics Gems III (1992).
+    """
     r, s = np.sqrt(1.0 - u[:, 0]), np.sqrt(u[:, 0])
     t1, t2 = 2.0 * math.pi * u[:, 1], 2.0 * math.pi * u[:, 2]
     return np.stack([s * np.cos(t2), r * np.sin(t1), r * np.cos(t1), s * np.sin(t2)], axis=1)

@@ -141,9 +141,19 @@ def weakening(
     shape: tuple[int, ...], lowest: tuple[int, int, int], reciprocal: Array, B_A2: float
 ) -> Array:
     """Return exp(−B·s²/4) for a table of F with a border [H+2, K+2, L+2], s = 1/d."""
-    axes = [np.arange(n) + low - 1.0 for n, low in zip(shape, lowest, strict=True)]
-    q = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ reciprocal
-    return np.asarray(np.exp(-B_A2 / 4.0 * (q**2).sum(axis=-1)))
+    h, k, l = (np.arange(n) + low - 1.0 for n, low in zip(shape, lowest, strict=True))
+    plane = k[:, None, None] * reciprocal[1] + l[:, None] * reciprocal[2]
+    # s² = h²·a*² + 2h·(a*·p) + p² with p = k·b* + l·c*, plane by plane: a plane stays in the cache.
+    squared = -0.25 * B_A2 * (plane**2).sum(axis=-1)
+    along = -0.5 * B_A2 * (plane @ reciprocal[0])
+    steps = -0.25 * B_A2 * h * h * float(reciprocal[0] @ reciprocal[0])
+    weaker = np.empty(shape)
+    for i, number in enumerate(h):
+        here = np.multiply(along, number, out=weaker[i])
+        here += squared
+        here += steps[i]
+        np.exp(here, out=here)
+    return weaker
 
 
 def absent(factors: FTable) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from tiledsim.detector_model.stage import start_stored, start_tile
 from tiledsim.errors import BackendError
 from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.rendered import Pending
-from tiledsim.pixel_statistics import columns_inside, combine_rows, reduce_rows
 from tiledsim.scheduler.journal.tile_record import (
     Outcome,
     TileFailure,
@@ -208,13 +207,12 @@ def _finish(job: Job, begun: _Begun) -> TileRecord | TileFailure:
     try:
         started = time.perf_counter()
         made = begun.pending.result()  # first: a GPU may still write into its memory
-        statistics = combine_rows(made.rows, tile, begun.scene.roi)
+        statistics = made.statistics(tile, begun.scene.roi)
         rendered = time.perf_counter()
         shards, image = image_of(job.location, job.layout, job.run)
         pixels = store.write_tile(shards, image, job.layout, tile, made.pixels, fsync=job.fsync)
         if pixels is not made.pixels:  # another task was first
-            columns = columns_inside(tile, begun.scene.roi)
-            statistics = combine_rows(reduce_rows(pixels, *columns), tile, begun.scene.roi)
+            statistics = replace(made, pixels=pixels, rows=None).statistics(tile, begun.scene.roi)
         if job.pyramid is not None:
             job.pyramid.write_tile(shards, tile, pixels)
         written = time.perf_counter()

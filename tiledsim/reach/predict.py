@@ -5,10 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.one_shot import scene_of_shot
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels.derived import polarization_axes
-from tiledsim.reach.groups import Groups, group_orientations
+from tiledsim.reach.groups import group_orientations
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
@@ -67,15 +68,18 @@ def spots(experiment: Experiment, *, minimum_photons: float = 0.0) -> NDArray[np
     scene = build_scene(experiment)
     if scene.curved:
         raise ExperimentError("detector.curved = true: spots are predicted on flat detectors only")
-    groups = group_orientations(scene)
-    rows = [_shot(scene, shot, groups) for shot in range(scene.shape[0])]
-    table = np.concatenate(rows)
+    table = np.concatenate([_shot(scene, shot) for shot in range(scene.shape[0])])
     table = table[table["photons"] >= minimum_photons]
     return np.asarray(table[np.lexsort([table[name] for name in ("l", "k", "h", "panel", "shot")])])
 
 
-def _shot(scene: Scene, shot: int, groups: Groups) -> NDArray[np.void]:
+def _shot(scene: Scene, shot: int) -> NDArray[np.void]:
+    if scene.shot_values is not None:
+        rows = _shot(scene_of_shot(scene, shot), 0)
+        rows["shot"] = shot
+        return rows
     found = _Sums()
+    groups = group_orientations(scene)
     orientations = scene.orientation_table(shot)
     for start, stop, tilt in zip(groups.first[:-1], groups.first[1:], groups.tilt, strict=True):
         hkl = _candidates(scene, orientations[start], float(tilt))
@@ -167,7 +171,8 @@ class _Sums:
             metric = scene.offset_metric(shot)
         cells = float(np.prod(np.array(scene.cell_counts, dtype=np.float64)))
         axes, limit = polarization_axes(scene), _limit(scene)
-        photons = THOMSON_RADIUS_SQUARED_M2 * scene.fluence / (scene.sources * scene.orientations)
+        photons = THOMSON_RADIUS_SQUARED_M2 * scene.fluence * scene.blocks
+        photons /= scene.sources * scene.orientations
         for abc in orientations:
             g = hkl @ np.linalg.inv(abc).T
             project = metric.T @ abc

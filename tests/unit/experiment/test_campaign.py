@@ -269,13 +269,6 @@ def test_sections_that_make_no_sense(text: str, match: str, tmp_path: Path) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_crystals_of_a_geometry_file_exclude_columns() -> None:
-    crystals = (((70.0, 0, 0), (0, 80.0, 0), (0, 0, 90.0)),) * 6
-    made = campaign({"polarization": {"uniform": (0, 1)}}, shots={"vectors_A": crystals})
-    with pytest.raises(ExperimentError, match=r"vectors_A .* and columns"):
-        build_scene(made)
-
-
 def test_a_store_has_the_table_beside_its_images(tmp_path: Path) -> None:
     from tiledsim import scheduler
 

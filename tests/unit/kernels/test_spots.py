@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unit.command import tiledsim
-from tiledsim import Experiment, simulate, spots
+from tiledsim import Experiment, build_scene, simulate, spots
 
 
 def _experiment(**changes: Any) -> Experiment:
@@ -82,8 +82,42 @@ def test_shots_and_panels_have_rows_of_their_own() -> None:
     assert np.array_equal(order, np.arange(len(found)))
 
 
+def test_blocks_of_a_crystal_multiply_its_photons() -> None:
+    one = _experiment()
+    scene = build_scene(one)
+    block_um3 = abs(np.linalg.det(scene.cells[0])) * 25 * 20 * 15 * 1e18
+    many = _experiment(crystal={"volume_um3": 20.0 * block_um3})
+    np.testing.assert_allclose(spots(many)["photons"], 20.0 * spots(one)["photons"], rtol=1e-9)
+    np.testing.assert_allclose(simulate(many), 20.0 * simulate(one), rtol=1e-6)
+
+
+def test_shots_of_a_campaign_have_the_spots_of_their_own_experiments() -> None:
+    columns: dict[str, Any] = {
+        "fluence_photons_per_m2": {"list": (1e20, 5e20, 2e20)},
+        "distance_mm": {"list": (60.0, 55.0, 70.0)},
+        "wavelength_A": {"list": (1.0, 1.05, 0.9)},
+        "cell_b_A": {"list": (40.0, 41.0, 39.0)},
+    }
+    found = spots(_experiment().replace(shots={"count": 3, "columns": columns}))
+    for shot in range(3):
+        fluence, distance, wavelength, b = (c["list"][shot] for c in columns.values())
+        own = spots(_experiment(
+            beam={"wavelength_A": wavelength, "fluence_photons_per_m2": fluence,
+                  "flux_photons_per_s": None},
+            detector={"distance_mm": distance},
+            crystal={"cell_A_deg": (30, b, 50, 80, 95, 105)},
+        ))  # fmt: skip
+        mine = found[found["shot"] == shot]
+        assert len(own) > 10
+        assert mine[["panel", "h", "k", "l"]].tolist() == own[["panel", "h", "k", "l"]].tolist()
+        for name in ("fast_px", "slow_px", "two_theta_deg", "wavelength_A", "photons"):
+            np.testing.assert_allclose(mine[name], own[name], rtol=1e-7, atol=1e-9)
+
+
 def test_the_command_writes_the_same_table(tmp_path: Path) -> None:
-    experiment = _experiment(sampling={"tolerance": 0})
+    shots = {"count": 2, "orientation": "random",
+             "columns": {"fluence_photons_per_m2": {"list": (1e20, 3e20)}}}  # fmt: skip
+    experiment = _experiment(sampling={"tolerance": 0}).replace(shots=shots)
     path = tmp_path / "experiment.toml"
     path.write_text(experiment.to_toml())
     done = tiledsim("spots", str(path), "--csv", str(tmp_path / "spots.csv"))
@@ -91,6 +125,7 @@ def test_the_command_writes_the_same_table(tmp_path: Path) -> None:
     with (tmp_path / "spots.csv").open() as file:
         rows = list(csv.DictReader(file))
     found = spots(experiment)
+    assert {row["shot"] for row in rows} == {"0", "1"}
     assert [int(row["h"]) for row in rows] == found["h"].tolist()
     assert [float(row["photons"]) for row in rows] == found["photons"].tolist()
     shown = tiledsim("spots", str(path), "--min-photons", "1e9")

@@ -7,6 +7,7 @@ finished which tile when, and in how many sessions.
 
 import heapq
 import math
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ from tiledsim.scheduler.results.summary import (
 from tiledsim.scheduler.store.layout import Layout
 
 SLOWEST_TILES = 10
+LISTED_IMAGES = 1000
+"""Images that a summary has one by one, the first; all are in the store's table of tiles."""
 NOTABLE = 1.2
 """A tile is called slow, or large, from so many times the median on."""
 
@@ -128,6 +131,66 @@ class _Workers:
             )
 
 
+class _Images:
+    """The images of a run, which come one after the other: what is kept does not grow with them,
+    but for a number each.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._panels = layout.shape[1]
+        self._single = layout.grid[2] * layout.grid[3] == 1
+        self._layout = layout
+        self._open: tuple[int, _Image] | None = None
+        self.first: list[ImageSummary] = []
+        self.brightest: ImageSummary | None = None
+        self.bound = 0.0
+        self.photons = array("d")
+        self.count = 0
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Take the tiles of a portion, in tile order."""
+        if self._single:
+            self._add_single(rows)
+            return
+        for number, part in _by_image(self._layout, rows):
+            if self._open is None or self._open[0] != number:
+                self.end()
+                self._open = number, _Image()
+            self._open[1].add(part)
+
+    def end(self) -> None:
+        """Close the image that is open."""
+        if self._open is not None:
+            number, image = self._open
+            self._open = None
+            self._keep(image.summary(*divmod(number, self._panels)))
+
+    def _keep(self, image: ImageSummary) -> None:
+        self.count += 1
+        self.photons.append(image.photons)
+        self.bound = max(self.bound, image.bound)
+        if self.brightest is None or image.maximum > self.brightest.maximum:
+            self.brightest = image
+        if len(self.first) < LISTED_IMAGES:
+            self.first.append(image)
+
+    def _add_single(self, rows: NDArray[Any]) -> None:
+        """Take images of one tile: one by one only those that are listed, and the brightest."""
+        for i in range(min(LISTED_IMAGES - len(self.first), len(rows))):
+            self.first.append(self._alone(rows, i))
+        top = int(rows["maximum"].argmax())
+        if self.brightest is None or rows["maximum"][top] > self.brightest.maximum:
+            self.brightest = self._alone(rows, top)
+        self.count += len(rows)
+        self.photons.frombytes(np.ascontiguousarray(rows["total"]).tobytes())
+        self.bound = max(self.bound, float(rows["bound"].max()))
+
+    def _alone(self, rows: NDArray[Any], place: int) -> ImageSummary:
+        image = _Image()
+        image.add(rows[place : place + 1])
+        return image.summary(*divmod(int(rows["index"][place]), self._panels))
+
+
 def _by_image(layout: Layout, rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield the number of each image in a portion, and its rows."""
     _, _, down, across = layout.grid
@@ -141,7 +204,7 @@ def summarise(
     layout: Layout, records: Records, *, scale: Mapping[str, float | int], steps_per_pixel: int
 ) -> Summary:
     """Reduce the records of a run, complete or not, in tile order."""
-    images: dict[int, _Image] = {}
+    images = _Images(layout)
     workers = _Workers(records)
     spans = np.full(len(RANGES), np.nan)
     seconds = np.zeros(len(records))
@@ -151,8 +214,7 @@ def summarise(
     for rows in records.portions():
         if not len(rows):
             continue
-        for number, part in _by_image(layout, rows):
-            images.setdefault(number, _Image()).add(part)
+        images.add(rows)
         workers.add(rows)
         for i, name in enumerate(RANGES):
             pick = np.fmin if name.endswith("_min") else np.fmax
@@ -164,10 +226,7 @@ def summarise(
         longest = np.argsort(-spent, kind="stable")[:SLOWEST_TILES]
         found = [(float(spent[i]), -int(rows["index"][i])) for i in longest]
         slowest = heapq.nlargest(SLOWEST_TILES, slowest + found)
-    panels = layout.shape[1]
-    summaries = tuple(
-        image.summary(*divmod(number, panels)) for number, image in sorted(images.items())
-    )
+    images.end()
     sessions = tuple(
         SessionSummary(
             number=number,
@@ -185,8 +244,11 @@ def summarise(
     steps = int(pixels.sum()) * steps_per_pixel
     usual = (float(np.median(seconds)), float(np.median(pixels))) if filled else (0.0, 0.0)
     return Summary(
-        images=summaries,
-        photons=math.fsum(image.photons for image in summaries),
+        images=tuple(images.first),
+        more_images=images.count - len(images.first),
+        brightest=images.brightest,
+        bound=images.bound,
+        photons=math.fsum(images.photons),
         scale=dict(scale)
         | {n: float(v) for n, v in sorted(zip(RANGES, spans, strict=True)) if not np.isnan(v)},
         tiles=filled,

@@ -85,12 +85,17 @@ class SessionSummary:
     lost_workers: int
 
 
+PHYSICAL = (
+    "images", "photons", "scale", "tiles", "steps", "more_images", "brightest", "bound",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Summary:
     """A finished run.
 
-    images, photons, scale, tiles and steps are the images' part, which no fault and no order of
-    events may change (:meth:`physical`); the rest is how the run went.
+    PHYSICAL are the images' part, which no fault and no order of events may change
+    (:meth:`physical`); the rest is how the run went.
     """
 
     images: tuple[ImageSummary, ...]
@@ -124,6 +129,13 @@ class Summary:
     """Tiles that took more than one attempt."""
     session_tiles: int
     """Tiles of the last session; the others were done before."""
+    more_images: int = 0
+    """Images that are not in ``images``, which has the first thousand; the store's table of tiles
+    has them all."""
+    brightest: ImageSummary | None = None
+    """Of all images, the first where several are."""
+    bound: float = 0.0
+    """Largest of all images."""
 
     def physical(self) -> dict[str, Any]:
         """Return the images' part: the same for every way in which a run may come to its end.
@@ -131,10 +143,10 @@ class Summary:
         Returns
         -------
         dict
-            ``images``, ``photons``, ``scale``, ``tiles`` and ``steps``, as plain data.
+            The fields that PHYSICAL names, as plain data.
         """
         whole = self.to_json()
-        return {name: whole[name] for name in ("images", "photons", "scale", "tiles", "steps")}
+        return {name: whole[name] for name in PHYSICAL}
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as plain data.
@@ -176,7 +188,7 @@ class Summary:
             "".join(f"<td>{getattr(image, name):.6g}</td>" for name in names)
             for image in self.images[:20]
         ]
-        more = len(self.images) - len(rows)
+        more = len(self.images) + self.more_images - len(rows)
         head = "".join(f"<th>{name}</th>" for name in names)
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         rest = f"<p>… and {more:,} more images</p>" if more else ""
@@ -199,7 +211,7 @@ class Summary:
         str
             For people.
         """
-        top = max(self.images, key=lambda image: image.maximum)
+        top = self.brightest or max(self.images, key=lambda image: image.maximum)
         return (
             f"photons in all {self.photons:.10g}; brightest shot {top.shot} panel {top.panel}: max "
             f"{top.maximum:.6g} at slow {top.maximum_slow}, fast {top.maximum_fast}\n"
@@ -216,19 +228,22 @@ class Summary:
             Several lines: images, photons, factors, tiles, workers.
         """
         lines = []
-        for image in self.images[:8]:
+        shown = self.images[:8]
+        for image in shown:
             lines += [
                 f"shot {image.shot} panel {image.panel}: max {image.maximum:.6g} at slow "
                 f"{image.maximum_slow}, fast {image.maximum_fast}",
                 f"  photons {image.photons:.10g}  mean {image.mean:.6g}  rms {image.rms:.6g}  "
                 f"rmsd {image.rmsd:.6g}  ({image.rendered:,} pixels, {image.masked:,} masked)",
             ]
-        if len(self.images) > 8:
-            lines.append(f"… and {len(self.images) - 8:,} more images; to_json() has all")
+        if (more := len(self.images) + self.more_images - len(shown)) > 0:
+            where = "the store's tiles/ have" if self.more_images else "to_json() has"
+            lines.append(f"… and {more:,} more images; {where} all")
         lines.append(f"photons in all {self.photons:.10g}")
-        bound = max((image.bound for image in self.images), default=0.0)
-        if bound > 0.0:
-            lines.append(f"steps left out: no pixel lacks more than {bound:.3g} photons by them")
+        if self.bound > 0.0:
+            lines.append(
+                f"steps left out: no pixel lacks more than {self.bound:.3g} photons by them"
+            )
         lines.append("  ".join(f"{name} {value:.8g}" for name, value in self.scale.items()))
         low, middle, high = self.tile_seconds
         lines.append(

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,7 @@ from tiledsim.scheduler.journal import record_table as table
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileFailure, TileRecord
+from tiledsim.scheduler.results import summarise as summarising
 from tiledsim.scheduler.results.summarise import summarise
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.store.layout import Layout
@@ -116,6 +118,44 @@ def test_it_does_not_depend_on_who_finished_when(
     again = [[measured(i, attempt=2, worker="late", write_seconds=9.0) for i in repeated]]
     summary = summary_of([*(flushes[i::sessions] for i in range(sessions)), again])
     assert summary.physical() == in_order()
+
+
+SINGLE = Layout((9, 2, 10, 10), (10, 10), (10, 10), (10, 10))
+"""Images of one tile."""
+
+
+@pytest.mark.parametrize("layout", [LAYOUT, SINGLE])
+def test_only_the_first_images_are_listed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = MemoryFiles()
+    journal = Journal(files)
+    places = np.random.default_rng(2).permutation(layout.tiles)
+    tiles = [
+        replace(
+            measured(int(i) % 9 * 4, maximum=float(i * 7 % 31), bound=float(i % 5)), index=int(i)
+        )
+        for i in places
+    ]
+    journal.append(tiles, [], session(journal))
+
+    def reduced(listed: int) -> Summary:
+        monkeypatch.setattr(summarising, "LISTED_IMAGES", listed)
+        records = Records(Journal(files), layout.tiles)
+        return summarise(layout, records, scale={}, steps_per_pixel=7)
+
+    whole, few = reduced(1000), reduced(3)
+    images = layout.shape[0] * layout.shape[1]
+    assert [(image.shot, image.panel) for image in whole.images] == [
+        divmod(number, layout.shape[1]) for number in range(images)
+    ]
+    assert few.images == whole.images[:3]
+    assert (whole.more_images, few.more_images) == (0, images - 3)
+    assert few.brightest == whole.brightest == max(whole.images, key=lambda one: one.maximum)
+    assert few.bound == whole.bound == max(image.bound for image in whole.images)
+    assert few.photons == whole.photons == math.fsum(image.photons for image in whole.images)
+    assert f"{images - 3:,} more images; the store's tiles/ have all" in few.text()
+    assert Summary.from_json(json.loads(json.dumps(few.to_json()))) == few
+    assert few.brightest is not None
+    assert f"brightest shot {few.brightest.shot}" in few.brief("a.zarr")
 
 
 def test_the_first_of_equal_maxima_is_named() -> None:

@@ -37,6 +37,7 @@ from tiledsim.scheduler.session.opening.create import (
     record_devices,
 )
 from tiledsim.scheduler.session.opening.existing import backend_of, check_deletable, check_same_run
+from tiledsim.scheduler.session.opening.extend import extend, extends
 from tiledsim.scheduler.session.opening.preflight import (
     ask_for_backend,
     check_folder,
@@ -221,9 +222,12 @@ class _Run:
                     files, self._experiment, scene, layout, plan, options, self._command,
                     photons=self._photons,
                 )  # fmt: skip
-            elif options.repair:
-                repair(files, scene, layout)
-                forget_wrong_summary(files, scene, layout)
+            else:
+                if extends(files, scene):
+                    extend(files, self._experiment, scene, layout)
+                if options.repair:
+                    repair(files, scene, layout)
+                    forget_wrong_summary(files, scene, layout)
             run = store.run_named(files)
             if devices:
                 record_devices(files, run, scene, options.dtype, devices)
@@ -267,8 +271,12 @@ class _Run:
         return self._scene
 
     def _is_finished(self) -> bool:
-        """Whether the store that is there has its summary, and nobody asks for a repair."""
-        return not self._options.repair and has_summary(self._files)
+        """Whether the store that is there has all shots and its summary, and nobody asks for a
+        repair.
+        """
+        if self._options.repair or not has_summary(self._files):
+            return False
+        return not extends(self._files, self._build())
 
     def _find_kept(self, backend: str, scene: Scene) -> Layout | None:
         """Return the layout of the run to continue, None where a store is to be made."""

@@ -33,7 +33,7 @@ def write_geometry(files: Writer, experiment: Experiment, scene: Scene) -> None:
 
 
 def write_crystals(files: Writer, scene: Scene) -> None:
-    """Write the crystals of all shots, CRYSTALS_AT_ONCE in a chunk."""
+    """Write the crystals of all shots, CRYSTALS_AT_ONCE in a chunk, where none are."""
     shots = scene.shape[0]
     chunk = min(shots, CRYSTALS_AT_ONCE)
     for number, first in enumerate(range(0, shots, chunk)):

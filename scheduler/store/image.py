@@ -17,6 +17,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from tiledsim.errors import StoreError
+from tiledsim.scheduler.store.documents import lengthen_document
 from tiledsim.scheduler.store.files import Files, LocalFiles, ObjectFiles, Writer
 from tiledsim.scheduler.store.folder import sync_to_disk
 from tiledsim.scheduler.store.in_memory import ZarrInMemory
@@ -136,21 +137,43 @@ def create(
             | ({} if angles_deg is None else {"coordinates": ANGLE}),
         )
         if angles_deg is not None:
-            along = group.create_array(
-                ANGLE, shape=angles_deg.shape, dtype="float64", dimension_names=("shot",),
-                attributes={"units": "deg", "long_name": "spindle angle where a frame begins"},
-            )  # fmt: skip
-            along[:] = angles_deg
+            _write_angles(group, angles_deg)
         for name, size in zip(DIMENSIONS, layout.shape, strict=True):
-            axis = group.create_array(
-                name, shape=(size,), dtype="int64", dimension_names=(name,),
-                attributes={"units": "pixel" if name in ("slow", "fast") else "1"},
-            )  # fmt: skip
-            axis[:] = np.arange(size)
+            _write_axis(group, name, size)
         # The driver's own files live in a group of their own, so that readers of the image, which
         # list what is beside it, find nothing that they do not know.
         group.create_group("run")
     made.hand_over(files.make)
+
+
+def _write_angles(group: zarr.Group, angles_deg: NDArray[np.float64]) -> None:
+    along = group.create_array(
+        ANGLE, shape=angles_deg.shape, dtype="float64", dimension_names=("shot",),
+        attributes={"units": "deg", "long_name": "spindle angle where a frame begins"},
+    )  # fmt: skip
+    along[:] = angles_deg
+
+
+def _write_axis(group: zarr.Group, name: str, size: int) -> None:
+    axis = group.create_array(
+        name, shape=(size,), dtype="int64", dimension_names=(name,),
+        attributes={"units": "pixel" if name in ("slow", "fast") else "1"},
+    )  # fmt: skip
+    axis[:] = np.arange(size)
+
+
+def lengthen(files: Writer, shots: int, angles_deg: NDArray[np.float64] | None) -> None:
+    """Give the image and its coordinates more shots; with the lease held."""
+    made = ZarrInMemory()
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        group = zarr.open_group(made.store, mode="w", zarr_format=3)
+        _write_axis(group, DIMENSIONS[0], shots)
+        if angles_deg is not None:
+            _write_angles(group, angles_deg)
+    for name in (DIMENSIONS[0], ANGLE):
+        files.remove(f"{name}/")
+    made.hand_over(files.make)
+    lengthen_document(files, "image", shots)
 
 
 def _kept_as(dtype: str) -> dict[str, Any]:
@@ -236,8 +259,8 @@ def run_named(files: Files) -> str:
     return found
 
 
-def open_image(files: Files, layout: Layout | None = None) -> Any:
-    """Open the image; compare it with a layout.
+def open_image(files: Files, layout: Layout | None = None, extended: int | None = None) -> Any:
+    """Open the image; compare it with a layout, or with that of an ``extended`` number of shots.
 
     Raises StoreError where it is missing, damaged, or not cut as the layout says.
     """
@@ -246,8 +269,11 @@ def open_image(files: Files, layout: Layout | None = None) -> Any:
     except Exception as error:  # zarr raises errors of many kinds for what it cannot read
         raise StoreError(f"{files.url}: its image cannot be opened: {_one_line(error)}") from None
     if layout is not None:
+        shape = layout.shape
+        if image.shape[0] == extended:
+            shape = extended, *shape[1:]
         cut = {
-            "shape": (image.shape, layout.shape),
+            "shape": (image.shape, shape),
             "chunks": (image.chunks, (1, 1, *layout.chunk)),
             "shards": (image.shards, (1, 1, *layout.shard)),
             "type": (str(image.dtype), layout.dtype),

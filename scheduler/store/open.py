@@ -6,6 +6,9 @@ from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.layout import Layout
 
+EXTENDING = "extending_to_shots"
+"""The attribute of a store whose image may have more shots already than its layout says."""
+
 
 def layout_of(files: Files) -> Layout:
     """Return how a store is cut.
@@ -13,7 +16,8 @@ def layout_of(files: Files) -> Layout:
     Raises StoreError where its attributes are damaged or contradict the image.
     """
     try:
-        cut = store.read_attributes(files)["layout"]
+        about = store.read_attributes(files)
+        cut, extended = about["layout"], about.get(EXTENDING)
         dtype = str(cut.get("dtype", "float32"))
         sizes = {key: tuple(value) for key, value in cut.items() if key != "dtype"}
         layout = Layout(**sizes, dtype=dtype)
@@ -27,7 +31,7 @@ def layout_of(files: Files) -> Layout:
         raise StoreError(
             f"{files.url}: its attributes are damaged: {str(cut)[:200]} is no layout of tiles"
         )
-    store.open_image(files, layout)
+    store.open_image(files, layout, extended)
     return layout
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.image_files.pictures.reduction import as_measured, new_cells, reduce_into
-from tiledsim.scheduler.store.documents import write_document
+from tiledsim.scheduler.store.documents import lengthen_document, write_document
 from tiledsim.scheduler.store.files import Files, Writer
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.shards import Shards
@@ -177,6 +177,14 @@ def create(files: Writer, layout: Layout, not_measured: int | None) -> None:
             "dimension_names": ("shot", "panel", "slow", "fast"),
             "storage_transformers": [],
         })  # fmt: skip
+
+
+def lengthen(files: Writer, layout: Layout) -> None:
+    """Give the levels of a store, where it has some, the shots of a layout."""
+    levels = find(files, layout)
+    if levels is not None:
+        for factor in (FINEST, *levels.coarser):
+            lengthen_document(files, f"{GROUP}/{factor}", layout.shape[0])
 
 
 def find(files: Files, layout: Layout) -> Pyramid | None:

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
@@ -44,8 +45,7 @@ def create_store(
         "scale": scene.scale_factors(),
         "dtype": plan.dtype,
         "backend": plan.backend,
-        "layout": {"shape": layout.shape, "chunk": layout.chunk, "shard": layout.shard,
-                   "tile": layout.tile, "dtype": layout.dtype},
+        "layout": layout_json(layout),
         "versions": versions(),
         "options": options.to_json(),
         "command": command or " ".join(sys.argv),
@@ -54,10 +54,7 @@ def create_store(
     if photons:
         attributes["photons_of"] = photons
     try:
-        rotation = experiment.rotation
-        angles = None
-        if rotation.frames is not None:
-            angles = np.array([rotation.frame_start_deg(n) for n in range(rotation.frames)])
+        angles = frame_angles_deg(experiment)
         store.create(files, layout, experiment.detector.pixel_mm, run, angles)
         write_geometry(files, experiment, scene)
         write_shots(files, experiment, scene)
@@ -68,6 +65,20 @@ def create_store(
         raise
     except OSError as error:
         raise why_not_made(files, error) from error
+
+
+def layout_json(layout: Layout) -> dict[str, object]:
+    """Return what a store keeps of its layout."""
+    return {"shape": layout.shape, "chunk": layout.chunk, "shard": layout.shard,
+            "tile": layout.tile, "dtype": layout.dtype}  # fmt: skip
+
+
+def frame_angles_deg(experiment: Experiment) -> NDArray[np.float64] | None:
+    """Return where the spindle stands as each frame of a series begins; None for other shots."""
+    rotation = experiment.rotation
+    if rotation.frames is None:
+        return None
+    return np.array([rotation.frame_start_deg(n) for n in range(rotation.frames)])
 
 
 def save_scene(files: Writer, scene: Scene) -> None:

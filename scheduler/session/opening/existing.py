@@ -1,9 +1,12 @@
 """What may be done with a store that is there: continue it, replace it, or neither."""
 
+from dataclasses import replace
+
 from tiledsim.errors import InputFileError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels.choice import BACKENDS
 from tiledsim.scene import Scene
+from tiledsim.scheduler.session.opening.extend import extends
 from tiledsim.scheduler.session.opening.stored_scene import check_scene
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.experiment_diff import first_difference
@@ -37,16 +40,20 @@ def check_same_run(
     files: Files, experiment: Experiment, scene: Scene, backend: str, dtype: str,
     tile: tuple[int, int] | None, *, repair: bool,
 ) -> Layout:  # fmt: skip
-    """Return the layout of a store, or refuse to continue it with the first difference named."""
+    """Return the layout of a run to continue, with all shots of the scene where the store has the
+    first of them; or refuse to continue it, with the first difference named.
+    """
     about = store.read_attributes(files)
     layout = layout_of(files)
+    more = extends(files, scene)
     try:
         kept = {key: about[key] for key in ("mode", "scene_hash", "dtype", "backend")}
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{files.url}: its attributes are damaged: {error!r}") from None
     if kept["backend"] == "any":  # then tiles of every backend may stand beside each other
         backend = "any"
-    asked = {"mode": scene.mode, "scene_hash": scene.hash, "dtype": dtype, "backend": backend}
+    scene_hash = kept["scene_hash"] if more else scene.hash
+    asked = {"mode": scene.mode, "scene_hash": scene_hash, "dtype": dtype, "backend": backend}
     for key, value in asked.items():
         if kept[key] != value:
             what = f"{key} is {str(kept[key])[:80]} in the store, {value} now"
@@ -56,6 +63,8 @@ def check_same_run(
             raise StoreError(
                 f"{files.url} cannot be resumed: {what}; resume with the same, or `overwrite`"
             )
+    if more:
+        layout = replace(layout, shape=scene.shape)
     if layout.shape != scene.shape or (tile and choose_layout(scene, tile).tile != layout.tile):
         raise StoreError(
             f"{files.url} cannot be resumed: its tiles are {layout.tile[0]} x {layout.tile[1]}; "
@@ -64,7 +73,7 @@ def check_same_run(
     if repair:
         return layout
     try:
-        check_scene(files, scene.hash)
+        check_scene(files, str(scene_hash))
     except InputFileError as error:
         raise StoreError(
             f"{files.url} cannot be resumed: {error}; `resume` with `repair` puts it right"

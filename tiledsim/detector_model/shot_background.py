@@ -26,7 +26,7 @@ KEPT_BYTES: Final = 2**29
 """Of backgrounds, and of what those of shots with spectra of their own are made of."""
 WAVELENGTHS: Final = (5, 9, 17, 33)
 """Numbers of wavelengths of a band that are tried; the first that is good enough is taken."""
-TOLERANCE: Final = 1e-6
+TOLERANCE: Final = 1e-5
 """Relative, at the sources and pixels where a polynomial in the wavelength is checked."""
 CHECKS: Final = 5
 """Pixels along each edge of a panel where that is."""

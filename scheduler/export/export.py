@@ -98,7 +98,8 @@ def export(
     format = choose_format(to, target)
     chosen = select(shots, layout.shape[0], "shots"), select(panels, layout.shape[1], "panels")
     done = _stored_tiles(files, layout, chosen, partial=partial)
-    instrument = read_instrument(files, str(about.get("title", "")))
+    scene = scene_of(files.url, str(about["scene_hash"]))
+    instrument = read_instrument(files, str(about.get("title", "")), scene, chosen[0])
     counts = _counts_of(files, about, layout, with_noise)
     assembly = plan_files(target, format, instrument, layout, chosen, dtype, counts)
     rows = band_rows(layout, assembly.row_multiple)
@@ -245,7 +246,7 @@ def _add_truth(
     write_truth(
         folder.partial(expt), folder.partial(refl), assembly.instrument,
         scene_of(source.location, source.scene_hash), [folder.target / name for name in images],
-        assembly.saturation,
+        assembly.saturation, assembly.shots,
     )  # fmt: skip
     for name in assembly.truth:
         folder.finish(name)

@@ -123,6 +123,11 @@ def check_geometry(format: Format, instrument: Instrument) -> None:
             f"a curved detector cannot be written as {format.name}, whose panels are flat; tiff, "
             "npy and raw hold its pixels without a geometry"
         )
+    if format.stack and instrument.detector_moves:
+        raise ExperimentError(
+            f"the detector moves from shot to shot, and {format.name} has one place for it; export "
+            "the `shots` one by one, or to cbf or smv"
+        )
     if format.one_panel and len(instrument.panels) > 1:
         raise ExperimentError(
             f"{format.name} files hold one panel and the detector has {len(instrument.panels)}; "

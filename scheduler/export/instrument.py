@@ -1,10 +1,14 @@
 """The instrument of an export: from the geometry in a store to the imgCIF frame."""
 
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.columns import MOVES
+from tiledsim.campaign.one_shot import scene_of_shot
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.image_files.instrument import (
@@ -18,25 +22,60 @@ from tiledsim.scene import Scene
 from tiledsim.scene.resolved import crystals, resolved_arrays, resolved_numbers
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.geometry import read_geometry
+from tiledsim.units import ANGSTROM, MM
+
+OWN: Final = MOVES | {"wavelength_A", "polarization", "fluence_photons_per_m2"}
+"""Columns of a campaign that headers tell of."""
 
 
-def read_instrument(files: Files, title: str = "") -> Instrument:
-    """Return the instrument of a run, all shots and panels.
+def read_instrument(
+    files: Files, title: str = "", scene: Scene | None = None, shots: Iterable[int] = ()
+) -> Instrument:
+    """Return the instrument of a run, all shots and panels; of ``shots`` what is their own.
 
     Raises StoreError for a store without geometry, or a damaged one.
     """
     arrays, about = read_geometry(files)
     try:
-        return _instrument(arrays, about, title)
+        whole = _instrument(arrays, about, title)
+        return whole if scene is None else _with_each(whole, arrays, about, scene, shots)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError(f"{files.url}: its geometry is damaged: {error!r}") from None
 
 
 def instrument_of(experiment: Experiment, scene: Scene) -> Instrument:
-    """Return the instrument of a run that is still to be made, all shots and panels."""
+    """Return the instrument of a run that is still to be made, all shots and panels; of the first
+    two shots what is their own.
+    """
     arrays = {name: named.values for name, named in resolved_arrays(experiment, scene).items()}
     arrays["crystal_A"] = crystals(scene).values
-    return _instrument(arrays, resolved_numbers(experiment, scene), experiment.title)
+    about = resolved_numbers(experiment, scene)
+    whole = _instrument(arrays, about, experiment.title)
+    return _with_each(whole, arrays, about, scene, range(min(2, scene.shape[0])))
+
+
+def _with_each(
+    whole: Instrument, arrays: dict[str, NDArray[np.float64]], about: dict[str, Any],
+    scene: Scene, shots: Iterable[int],
+) -> Instrument:  # fmt: skip
+    """Add what some shots of a campaign do not share with the others."""
+    spectra = scene.sase is not None or scene.spectra is not None
+    if scene.shot_values is None or not (spectra or OWN & set(scene.shot_names)):
+        return whole
+    each: dict[int, Instrument] = {}
+    for shot in shots:
+        one = scene_of_shot(scene, shot)
+        vectors = {
+            "panel_origin_mm": one.origin * MM, "source_wavelength_A": one.wavelength * ANGSTROM,
+            "source_weight": one.weight / one.weight.sum(),
+            "crystal_A": arrays["crystal_A"][[shot]],
+        }  # fmt: skip
+        numbers = {"polarization": one.polarization, "fluence_photons_per_m2": one.fluence}
+        own = _instrument(arrays | vectors, about | numbers, whole.title)
+        each[shot] = replace(
+            own, start_deg=whole.start_deg[[shot]], crystals_A=whole.crystals_A[[shot]]
+        )
+    return replace(whole, each=each)
 
 
 def _instrument(

@@ -1,11 +1,13 @@
 """What a simulation knows and a program that processes it is to find: models and reflections."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.campaign.one_shot import scene_of_shot
 from tiledsim.image_files.dials.models import first_image, write_expt
 from tiledsim.image_files.dials.reflections import Reflections, write_refl
 from tiledsim.image_files.instrument import BEAM, FlatPanel, Instrument
@@ -21,39 +23,50 @@ MEAN_LATTICE_FACTOR: Final = {"square": 1.0, "round": 0.895, "gauss": 0.984, "to
 
 def write_truth(
     expt: Path, refl: Path, instrument: Instrument, scene: Scene, images: list[Path],
-    saturation: float,
+    saturation: float, numbers: Sequence[int],
 ) -> None:  # fmt: skip
-    """Write the experiment list and the reflections of the exported shots and panels."""
+    """Write the experiment list and the reflections of the exported shots and panels.
+
+    ``numbers`` are those of the shots in the run.
+    """
     mu = scene.attenuation / 1e3
     identifiers = write_expt(expt, instrument, images, saturation, mu)
-    write_refl(refl, true_reflections(instrument, scene, images), identifiers)
+    write_refl(refl, true_reflections(instrument, scene, images, numbers), identifiers)
 
 
-def true_reflections(instrument: Instrument, scene: Scene, images: list[Path]) -> Reflections:
-    """Predict the reflections of the shots of an instrument."""
-    hkl, F = _reflections_of(scene, instrument)
+def true_reflections(
+    instrument: Instrument, scene: Scene, images: list[Path], numbers: Sequence[int]
+) -> Reflections:
+    """Predict the reflections of the shots of an instrument, whose ``numbers`` in the run are."""
     starts = np.radians(instrument.start_deg)
     width = np.radians(instrument.width_deg)
     shots = 1 if instrument.is_scan else instrument.shots
+    before = first_image(images) - 1 if images and instrument.is_scan else 0
     tables = []
+    candidates: tuple[NDArray[np.int64], Array] | None = None
     for shot in range(shots):
-        q = hkl @ dual(instrument.crystals_A[shot])
-        s0 = BEAM / instrument.wavelength_A
+        one = instrument if instrument.is_scan else instrument.alone(shot)
+        here = scene if scene.shot_values is None else scene_of_shot(scene, numbers[shot])
+        if candidates is None or scene.shot_values is not None:
+            candidates = _reflections_of(here, one)
+        hkl, F = candidates
+        q = hkl @ dual(one.crystals_A[0])
+        s0 = BEAM / one.wavelength_A
         if instrument.width_deg > 0:
             stop = starts[-1] + width if instrument.is_scan else starts[shot] + width
             found = rotation_crossings(s0, instrument.spindle, q, starts[shot], stop)
             frames = (found.angle - starts[shot]) / width
             per_angle = 1.0 / (width * np.abs(found.crossing))
         else:
-            sigma = _thickness(scene, q)
+            sigma = _thickness(here, q)
             found = still_crossings(s0, q, 3.0 * sigma)
             frames = np.full(len(found.row), shot + 0.5)
             spread = sigma[found.row]
             per_angle = np.exp(-0.5 * (found.crossing / spread) ** 2) / (
                 np.sqrt(2 * np.pi) * spread
             )
-        photons = _photons(instrument, scene, found, F[found.row], per_angle)
-        tables.append(_on_panels(instrument, scene, found, hkl, frames, photons, shot, images))
+        photons = _photons(one, here, found, F[found.row], per_angle)
+        tables.append(_on_panels(one, here, found, hkl, frames + before, photons, shot))
     columns = {name: np.concatenate([vars(t)[name] for t in tables]) for name in vars(tables[0])}
     return Reflections(**columns)
 
@@ -115,7 +128,7 @@ def _photons(
         twice = 2.0 * np.arctan2(minus, plus)
         sine2 = 1.0 - cosine**2
         polarized = 0.5 * (1.0 + cosine**2 - scene.polarization * np.cos(twice) * sine2)
-    strength = THOMSON_RADIUS_SQUARED_M2 * scene.fluence * polarized * F**2 * cells
+    strength = THOMSON_RADIUS_SQUARED_M2 * scene.fluence * scene.blocks * polarized * F**2 * cells
     return np.asarray(strength * instrument.wavelength_A**2 / volume * per_angle)
 
 
@@ -135,11 +148,10 @@ def _parallax(scene: Scene, panel: FlatPanel, rays: Array, slant: Array) -> Arra
 
 def _on_panels(
     instrument: Instrument, scene: Scene, found: Crossings, hkl: NDArray[np.int64], frames: Array,
-    photons: Array, shot: int, images: list[Path],
+    photons: Array, shot: int,
 ) -> Reflections:  # fmt: skip
     """Keep what meets a panel inside its edges."""
     kept: list[Reflections] = []
-    first = first_image(images) - 1 if images and instrument.is_scan else 0
     for number, panel in enumerate(instrument.panels):
         x, y = meet_panel(found.diffracted, panel.origin_mm, panel.fast, panel.slow)
         width, height = (n * panel.pixel_mm for n in panel.size_px)
@@ -156,7 +168,7 @@ def _on_panels(
             experiment=np.full(n, shot, dtype=np.int32),
             hkl=hkl[found.row[inside]].astype(np.int32),
             panel=np.full(n, number, dtype=np.int64),
-            position_px=np.column_stack([seen / panel.pixel_mm, frames[inside] + first]),
+            position_px=np.column_stack([seen / panel.pixel_mm, frames[inside]]),
             position_mm=np.column_stack([place, found.angle[inside]]),
             s1=found.diffracted[inside],
             entering=found.crossing[inside] > 0,

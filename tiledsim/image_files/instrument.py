@@ -4,7 +4,7 @@ All vectors are in the imgCIF laboratory frame, which DIALS uses too: the beam t
 and the rotation axis is +x where it stands at right angles to the beam.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -90,6 +90,8 @@ class Instrument:
     title: str = ""
     beam: Array = field(default_factory=lambda: BEAM)
     """Unit vector along which the photons travel [3]; images are written with it along −z."""
+    each: Mapping[int, "Instrument"] = field(default_factory=dict)
+    """Where shots differ in beam or detector: what they are each, by number; else empty."""
 
     @property
     def shots(self) -> int:
@@ -106,13 +108,34 @@ class Instrument:
         same = np.abs(self.crystals_A - self.crystals_A[0]).max() < 1e-6
         return bool(same and np.all(np.abs(steps - self.width_deg) < 1e-6))
 
+    @property
+    def detector_moves(self) -> bool:
+        """Whether the panels are elsewhere in some of the shots."""
+        return any(
+            np.abs(panel.origin_mm - there.origin_mm).max() > 1e-9
+            for one in self.each.values()
+            for panel, there in zip(self.panels, one.panels, strict=True)
+        )
+
+    def alone(self, shot: int) -> "Instrument":
+        """Return what is written about one shot alone."""
+        return self.select([shot], range(len(self.panels)))
+
     def select(self, shots: Sequence[int], panels: Sequence[int]) -> "Instrument":
         """Return the same with some of the shots and panels."""
+        own = {
+            place: self.each[shot].select([0], panels)
+            for place, shot in enumerate(shots)
+            if shot in self.each
+        }
+        if len(shots) == 1 and own:
+            return own[0]
         return replace(
-            self,
-            panels=tuple(self.panels[i] for i in panels),
+            own.get(0, self),
+            panels=own[0].panels if 0 in own else tuple(self.panels[i] for i in panels),
             start_deg=self.start_deg[list(shots)],
             crystals_A=self.crystals_A[list(shots)],
+            each=own,
         )
 
 

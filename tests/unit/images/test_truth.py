@@ -2,15 +2,23 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import h5py
 import msgpack
 import numpy as np
 import pytest
 
 from tests.unit.images.test_export import make
-from tiledsim import scheduler
+from tiledsim import Experiment, build_scene, scheduler
+from tiledsim.errors import ExperimentError
+from tiledsim.image_files.dials.models import expt_document
+from tiledsim.image_files.dials.reflections import Reflections
 from tiledsim.reach.bragg_law import rotation_crossings, still_crossings
 from tiledsim.scheduler.export.export import export
+from tiledsim.scheduler.export.formats import check_geometry, choose_format
+from tiledsim.scheduler.export.instrument import instrument_of
+from tiledsim.scheduler.export.truth import true_reflections
 from tiledsim.vectors import axis_rotation, unit
 
 SHOTS = 4
@@ -127,3 +135,76 @@ def test_stills_take_what_is_near_the_sphere() -> None:
     assert found.row.tolist() == [0, 1]
     np.testing.assert_allclose(found.crossing, [0.0, -0.01])
     np.testing.assert_allclose(np.linalg.norm(found.diffracted, axis=1), 1.0)
+
+
+def truth_of(experiment: Experiment) -> Reflections:
+    scene = build_scene(experiment)
+    instrument = instrument_of(experiment, scene)
+    return true_reflections(instrument, scene, [], range(scene.shape[0]))
+
+
+def still(**changes: Any) -> Experiment:
+    parts: dict[str, Any] = {
+        "crystal": {"cell_A_deg": (31, 41, 37, 80, 85, 95), "cells": (24, 22, 18),
+                    "misset_deg": (10, 20, 30), "shape": "gauss"},
+        "detector": {"size_px": (200, 180), "pixel_mm": 0.4, "distance_mm": 90},
+    }  # fmt: skip
+    return make(rotation={}, **{n: parts.get(n, {}) | changes.get(n, {}) for n in parts | changes})
+
+
+def test_each_shot_of_a_campaign_has_its_own_truth() -> None:
+    columns = {
+        "wavelength_A": {"list": (1.0, 1.06)}, "fluence_photons_per_m2": {"list": (1e24, 5e24)},
+        "distance_mm": {"list": (90.0, 84.0)}, "cell_b_A": {"list": (41.0, 40.2)},
+    }  # fmt: skip
+    many = truth_of(still(shots={"count": 2, "columns": columns}))
+    own = truth_of(still(
+        beam={"wavelength_A": 1.06, "fluence_photons_per_m2": 5e24},
+        detector={"distance_mm": 84.0}, crystal={"cell_A_deg": (31, 40.2, 37, 80, 85, 95)},
+    ))  # fmt: skip
+    mine = many.experiment == 1
+    assert len(own.hkl) > 10
+    assert 10 < np.count_nonzero(mine) < len(mine)
+    assert (many.hkl[mine] == own.hkl).all()
+    np.testing.assert_allclose(many.position_px[mine, :2], own.position_px[:, :2], rtol=1e-7)
+    np.testing.assert_allclose(many.photons[mine], own.photons, rtol=1e-7)
+    np.testing.assert_allclose(many.s1[mine], own.s1, rtol=1e-7, atol=1e-12)
+
+
+def test_models_of_shots_that_differ_are_their_own() -> None:
+    columns = {"wavelength_A": {"list": (1.0, 1.06)}}
+    beams = still(shots={"count": 2, "columns": columns})
+    document = expt_document(instrument_of(beams, build_scene(beams)), [], 1e6, 0.0)
+    assert [beam["wavelength"] for beam in document["beam"]] == pytest.approx([1.0, 1.06])
+    assert [(one["beam"], one["detector"]) for one in document["experiment"]] == [(0, 0), (1, 0)]
+    moved = still(shots={"count": 2, "columns": columns | {"distance_mm": {"list": (90.0, 84.0)}}})
+    instrument = instrument_of(moved, build_scene(moved))
+    document = expt_document(instrument, [], 1e6, 0.0)
+    distances = [abs(one["panels"][0]["origin"][2]) for one in document["detector"]]
+    assert distances == pytest.approx([90.0, 84.0])
+    with pytest.raises(ExperimentError, match="the detector moves from shot to shot, and nxmx"):
+        check_geometry(choose_format("nxmx", Path("a.h5")), instrument)
+    check_geometry(choose_format("nxmx", Path("a.h5")), instrument.alone(1))
+    check_geometry(choose_format("cbf", Path("a.cbf")), instrument)
+
+
+def test_a_stack_has_the_wavelength_of_each_shot(tmp_path: Path) -> None:
+    columns = {"wavelength_A": {"list": (1.0, 1.06, 1.02)},
+               "fluence_photons_per_m2": {"list": (1e24, 5e24, 2e24)}}  # fmt: skip
+    made = still(shots={"count": 3, "columns": columns}, detector={"size_px": (40, 40)})
+    scheduler.run(made, tmp_path / "a.zarr", fsync=False, threads=1)
+    export(tmp_path / "a.zarr", tmp_path / "a_master.h5", shots="1:3", truth=True)
+    with h5py.File(tmp_path / "a_master.h5") as file:
+        beam = file["entry/instrument/beam"]
+        np.testing.assert_allclose(beam["incident_wavelength"], [1.06, 1.02])
+        np.testing.assert_allclose(beam["incident_fluence"], [5e24, 2e24])
+    document = json.loads((tmp_path / "a.expt").read_text())
+    assert [beam["wavelength"] for beam in document["beam"]] == pytest.approx([1.06, 1.02])
+    export(tmp_path / "a.zarr", tmp_path / "b.cbf")
+    assert b"Wavelength 1.060" in (tmp_path / "b_0002.cbf").read_bytes()
+
+
+def test_blocks_multiply_the_photons() -> None:
+    volume = abs(np.linalg.det(build_scene(still()).cells[0])) * 24 * 22 * 18 * 1e18
+    many = truth_of(still(crystal={"volume_um3": 7.0 * volume}))
+    np.testing.assert_allclose(many.photons, 7.0 * truth_of(still()).photons, rtol=1e-9)

@@ -54,10 +54,12 @@ def expt_document(
     scan = instrument.is_scan
     count = 1 if scan else instrument.shots
     names = [f"tiledsim-{number:06d}" for number in range(count)]
+    own = [instrument.alone(shot) for shot in range(count)] if instrument.each else []
     experiments = []
     for number, name in enumerate(names):
         models: dict[str, Any] = {
-            "__id__": "Experiment", "identifier": name, "beam": 0, "detector": 0,
+            "__id__": "Experiment", "identifier": name, "beam": number if own else 0,
+            "detector": number if instrument.detector_moves else 0,
         }  # fmt: skip
         if crystals:
             models["crystal"] = number
@@ -70,8 +72,11 @@ def expt_document(
         "__id__": "ExperimentList",
         "experiment": experiments,
         "imageset": _imagesets(instrument, images) if images else [],
-        "beam": [_beam(instrument)],
-        "detector": [_detector(instrument, saturation, attenuation_per_mm)],
+        "beam": [_beam(one) for one in own or [instrument]],
+        "detector": [
+            _detector(one, saturation, attenuation_per_mm)
+            for one in (own if instrument.detector_moves else [instrument])
+        ],
         "goniometer": [_goniometer(instrument)] if scan else [],
         "scan": [_scan(instrument, images)] if scan else [],
         "crystal": [

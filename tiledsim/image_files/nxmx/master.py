@@ -138,9 +138,13 @@ def _goniometer(sample: Any, instrument: Instrument) -> None:
 def _beam(group: Any, instrument: Instrument) -> None:
     _named(group, "tiledsim", "tiledsim")
     beam = make_group(group, "beam", "NXbeam")
-    put_number(beam, "incident_wavelength", instrument.wavelength_A, "angstrom")
-    put_number(beam, "incident_polarization_stokes", _stokes(instrument))
-    put_number(beam, "incident_fluence", instrument.fluence_photons_per_m2, "1/m^2")
+    own = [instrument.each[shot] for shot in sorted(instrument.each)]
+    wavelengths_A = [one.wavelength_A for one in own] or instrument.wavelength_A
+    fluences = [one.fluence_photons_per_m2 for one in own] or instrument.fluence_photons_per_m2
+    put_number(beam, "incident_wavelength", wavelengths_A, "angstrom")
+    stokes = [_stokes(one) for one in own] or _stokes(instrument)
+    put_number(beam, "incident_polarization_stokes", stokes)
+    put_number(beam, "incident_fluence", fluences, "1/m^2")
 
 
 def _stokes(instrument: Instrument) -> list[float]:

@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from tests.unit.images.test_export import make
+from tests.unit.images.exports import make
 from tiledsim import Experiment, build_scene, scheduler
 from tiledsim.errors import ExperimentError
 from tiledsim.image_files.dials.models import expt_document

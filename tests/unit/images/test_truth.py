@@ -148,6 +148,7 @@ def still(**changes: Any) -> Experiment:
         "crystal": {"cell_A_deg": (31, 41, 37, 80, 85, 95), "cells": (24, 22, 18),
                     "misset_deg": (10, 20, 30), "shape": "gauss"},
         "detector": {"size_px": (200, 180), "pixel_mm": 0.4, "distance_mm": 90},
+        "beam": {"wavelength_A": 1.1, "polarization": 0.9}, "shots": {},
     }  # fmt: skip
     return make(rotation={}, **{n: parts.get(n, {}) | changes.get(n, {}) for n in parts | changes})
 

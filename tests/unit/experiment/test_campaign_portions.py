@@ -21,9 +21,8 @@ def test_rows_do_not_depend_on_the_portions(
     monkeypatch: pytest.MonkeyPatch, orientation: dict[str, Any]
 ) -> None:
     made = every_kind()
-    kept = {"orientation": "same", "axis": None, "spread_deg": None, "misset_deg": None}
-    shots = made.shots.model_dump() | kept | orientation | {"count": 21}
-    made = made.replace(shots=shots)
+    kept = {"count": 21, "seed": 5, "columns": made.shots.columns, "sase": made.shots.sase}
+    made = made.replace(shots=kept | orientation)
     whole = build_scene(made)
     monkeypatch.setattr(table, "PORTION_ROWS", 8)
     parts = build_scene(made)

@@ -125,6 +125,7 @@ def describe(count: int, folder: Path) -> None:
     from tiledsim.scheduler.session.plan import make_plan
     from tiledsim.scheduler.store.files import LocalFiles
     from tiledsim.scheduler.store.layout import choose_layout
+    from tiledsim.scheduler.store.lease import Lease
 
     experiment = _experiment(count)
     started = time.perf_counter()
@@ -132,8 +133,10 @@ def describe(count: int, folder: Path) -> None:
     layout = choose_layout(scene)
     plan = make_plan(scene, layout, workers=1, threads=2, backend="cpu", dtype="float64")
     planned = time.perf_counter()
-    files = LocalFiles(folder / "a.zarr")
-    create_store(files, experiment, scene, layout, plan, RunOptions(), "benchmarks/campaign.py")
+    with Lease(LocalFiles(folder / "a.zarr")) as lease:
+        create_store(
+            lease.files, experiment, scene, layout, plan, RunOptions(), "benchmarks/campaign.py"
+        )
     _tell(**{"plan, s": planned - started, "store, s": time.perf_counter() - planned})
 
 
@@ -156,14 +159,14 @@ def record(count: int, folder: Path) -> None:
     for first in range(0, layout.tiles, FLUSH_TILES):
         records = [
             TileRecord(index, 1, "w", 0.01, 0.001, 65536, 65536, float(index), 1.0, 1.0, 1.0, 0,
-                       index % 256, index, {"omega_min": 0.1, "omega_max": 0.2})
+                       index % 256, index, ranges={"omega_min": 0.1, "omega_max": 0.2})
             for index in range(first, min(first + FLUSH_TILES, layout.tiles))
         ]  # fmt: skip
         journal.append(records, [], Session(journal.mark, began, 1.0, 1, 2, 0, {}))
     scene = scene_of(files.url, about["scene_hash"])
     started = time.perf_counter()
     with Lease(files) as lease:
-        finish(files, lease, run, layout, scene)
+        finish(lease, run, layout, scene)
     _tell(**{"summary, s": time.perf_counter() - started})
 
 
@@ -171,6 +174,7 @@ def resume(count: int, folder: Path) -> None:
     """Resume the run, which is finished."""
     from tiledsim.scheduler import run
 
+    assert (folder / "a.zarr/zarr.json").exists()
     started = time.perf_counter()
     summary = run(_experiment(count), folder / "a.zarr", backend="cpu", resume=True)
     assert summary.tiles == count

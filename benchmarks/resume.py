@@ -58,7 +58,7 @@ def make_store(folder: Path, experiment: Experiment, done: int) -> Layout:
                 index, 1, str(index % 64), 0.01 + 1e-7 * index, 0.001, ROWS * COLS, ROWS * COLS,
                 float(index), float(index), 1.0, 1.0, 0,
                 layout.tile_at(index).fast_start + index % 7, index,
-                {"omega_min": 0.1, "omega_max": 0.2},
+                ranges={"omega_min": 0.1, "omega_max": 0.2},
             )
             for index in range(start, min(start + FLUSH_TILES, done))
         ]  # fmt: skip

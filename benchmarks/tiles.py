@@ -52,7 +52,7 @@ def no_op_tiles(job: Job, tiles: list[tuple[int, int]]) -> list[TileRecord]:
     return [
         TileRecord(
             index, attempt, name, 1e-6, 1e-6, EDGE * EDGE, EDGE * EDGE, 1.0, 1.0, 0.0, 1.0,
-            0, EDGE * index, 0, {"omega_min": 0.0, "omega_max": 1.0},
+            0, EDGE * index, 0, ranges={"omega_min": 0.0, "omega_max": 1.0},
         )
         for index, attempt in tiles
     ]  # fmt: skip

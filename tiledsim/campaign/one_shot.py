@@ -1,5 +1,6 @@
 """The scene of one shot, from the scene of a campaign and a row of its table."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -39,7 +40,7 @@ def alone(scene: Scene, tile: Tile) -> tuple[Scene, Tile]:
     return scene_of_shot(scene, tile.shot), replace(tile, shot=0)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2 + (os.cpu_count() or 2))
 def scene_of_shot(scene: Scene, shot: int) -> Scene:
     """Return the scene of a single shot of a campaign; what is the same is shared with it.
 

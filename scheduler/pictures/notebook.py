@@ -9,6 +9,7 @@ import xarray
 from tiledsim.errors import TiledsimError
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import open_files
+from tiledsim.scheduler.store.open import refuse_extending
 
 
 class Images(xarray.Dataset):  # type: ignore[no-untyped-call]
@@ -64,10 +65,10 @@ def open(location: str | Path) -> Images:
     Raises
     ------
     StoreError
-        For a location that holds no store of tiledsim.
+        For a location that holds no store of tiledsim, or one that is just being given more shots.
     """
     files = open_files(location)
-    store.read_attributes(files)
+    refuse_extending(files, store.read_attributes(files))
     dataset = xarray.open_zarr(files.zarr(), consolidated=False)
     if "shots" in files.names(""):
         columns = xarray.open_zarr(files.zarr(), group="shots", consolidated=False)

@@ -1,5 +1,7 @@
 """How a store that is there is cut, checked against its own image before anything relies on it."""
 
+from collections.abc import Mapping
+
 from tiledsim.detector_model.model import COUNT_DTYPES
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.store import image as store
@@ -7,16 +9,28 @@ from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.layout import Layout
 
 EXTENDING = "extending_to_shots"
-"""The attribute of a store whose image may have more shots already than its layout says."""
+"""The attribute of a store that is being given more shots: how many.  Parts of it may have them
+already."""
 
 
-def layout_of(files: Files) -> Layout:
-    """Return how a store is cut.
+def refuse_extending(files: Files, about: Mapping[str, object]) -> None:
+    """Raise StoreError for a store whose parts have different numbers of shots at this moment."""
+    if EXTENDING in about:
+        raise StoreError(
+            f"{files.url} is being extended to {str(about[EXTENDING])[:20]} shots; a run with "
+            "`resume` goes on with it"
+        )
+
+
+def layout_of(files: Files, *, extending: bool = False) -> Layout:
+    """Return how a store is cut; ``extending`` allows one that is being given more shots.
 
     Raises StoreError where its attributes are damaged or contradict the image.
     """
     try:
         about = store.read_attributes(files)
+        if not extending:
+            refuse_extending(files, about)
         cut, extended = about["layout"], about.get(EXTENDING)
         dtype = str(cut.get("dtype", "float32"))
         sizes = {key: tuple(value) for key, value in cut.items() if key != "dtype"}

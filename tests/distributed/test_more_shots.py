@@ -108,7 +108,9 @@ def test_an_extension_that_was_cut_short_is_made_again(
         broken.setattr(home, step, cut_short)
         with pytest.raises(KeyboardInterrupt):
             scheduler.run(campaign(3), store, client=client, resume=True)
-    assert scheduler.open(store).sizes["shot"] in (2, 3)  # it can be looked at
+    for look in (scheduler.open, verify):
+        with pytest.raises(StoreError, match="being extended to 3 shots; a run with `resume`"):
+            look(store)
     for other in (2, 5):
         with pytest.raises(StoreError, match="is being extended to 3 shots; resume"):
             scheduler.run(campaign(other), store, client=client, resume=True)
@@ -165,7 +167,7 @@ def test_by_the_command_whatever_the_tile_and_the_workers(tmp_path: Path) -> Non
     for words in (
         ["a.zarr", "--threads", "2"],
         ["a.zarr", "--resume", "--set", "shots.count=6", "--workers", "2", "--threads", "1"],
-        ["b.zarr", "--set", "shots.count=6", "--tile", "8", "--threads", "1"],
+        ["b.zarr", "--set", "shots.count=6", "--tile", "8", "8", "--threads", "1"],
     ):
         done = tiledsim("run", str(path), "-o", str(tmp_path / words[0]), "--backend", "cpu",
                         *words[1:])  # fmt: skip

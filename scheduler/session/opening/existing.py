@@ -44,7 +44,7 @@ def check_same_run(
     first of them; or refuse to continue it, with the first difference named.
     """
     about = store.read_attributes(files)
-    layout = layout_of(files)
+    layout = layout_of(files, extending=True)
     more = extends(files, scene)
     try:
         kept = {key: about[key] for key in ("mode", "scene_hash", "dtype", "backend")}

@@ -28,7 +28,7 @@ def extends(files: Files, scene: Scene) -> bool:
 
     Raises StoreError for a store that is being extended to another number of shots.
     """
-    about, kept = store.read_attributes(files), layout_of(files)
+    about, kept = store.read_attributes(files), layout_of(files, extending=True)
     begun = about.get(EXTENDING)
     if begun is not None and begun != scene.shape[0]:
         raise StoreError(

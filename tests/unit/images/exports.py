@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import hdf5plugin  # noqa: F401 - registers the filters with which h5py reads what is exported
 import numpy as np
 
 from tiledsim import scheduler

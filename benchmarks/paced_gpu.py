@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tiledsim.kernels import choice, devices
 from tiledsim.kernels.cuda import backend as cuda
+from tiledsim.kernels.cuda.device import LANES
 from tiledsim.pixel_statistics import reduce_rows
 from tiledsim.scheduler.session.opening import preflight
 
@@ -29,7 +30,7 @@ class PacedBuffer:
 
 
 class PacedDevice:
-    """One card: kernels of both lanes run one after the other."""
+    """One card: kernels of all lanes run one after the other."""
 
     def __init__(self) -> None:
         self._pace = float(os.environ["TILEDSIM_PACE"])
@@ -37,7 +38,7 @@ class PacedDevice:
         self._rows = reduce_rows(self._pixels, 0, self._pixels.shape[1])
         self._lock = threading.Lock()
         self._free_at = 0.0
-        self._lanes = [0.0, 0.0]
+        self._lanes = [0.0] * LANES
 
     def build(self, source: str, name: str) -> str:
         """Know a kernel by its name."""

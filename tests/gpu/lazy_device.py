@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tests.gpu.shim_device import FAST, built
-from tiledsim.kernels.cuda.device import Buffer, DeviceError
+from tiledsim.kernels.cuda.device import LANES, Buffer, DeviceError
 
 
 class Pool:
@@ -59,8 +59,8 @@ class LazyDevice:
 
     def __init__(self, seed: int, memory: int = 2**62) -> None:
         self.memory = memory
-        self._queues: tuple[deque[Callable[[], None]], ...] = (deque(), deque())
-        self._put, self._ran = [0, 0], [0, 0]
+        self._queues = tuple(deque[Callable[[], None]]() for _ in range(LANES))
+        self._put, self._ran = [0] * LANES, [0] * LANES
         self._device, self._host = Pool(), Pool()
         self._random = random.Random(seed)
         self._lock = RLock()
@@ -80,8 +80,8 @@ class LazyDevice:
 
     def upload(self, array: NDArray[np.generic]) -> Buffer:
         buffer = self.allocate(max(array.nbytes, 1))
-        self.send(np.ascontiguousarray(array), buffer, 0)
-        self._run(0, self._put[0])
+        source = np.ascontiguousarray(array)
+        ctypes.memmove(buffer.address, source.ctypes.data, source.nbytes)
         return buffer
 
     def send(self, array: NDArray[np.generic], buffer: Buffer, lane: int) -> None:
@@ -106,8 +106,8 @@ class LazyDevice:
         return Mark(lane, self._put[lane])
 
     def wait(self, *marks: Mark) -> None:
-        for mark in marks or tuple(Mark(lane, self._put[lane]) for lane in (0, 1)):
-            other = 1 - mark.lane
+        for mark in marks or tuple(Mark(lane, self._put[lane]) for lane in range(LANES)):
+            other = (mark.lane + self._random.randint(1, LANES - 1)) % LANES
             if self._random.random() < 0.3:
                 some = self._ran[other] + self._random.randint(0, 3)
                 self._run(other, min(self._put[other], some))

@@ -45,7 +45,7 @@ def main(names: list[str]) -> None:
         tile = Tile(0, 0, top, top + ROWS, left, left + COLS)
         expected = get_backend("cpu").render(scene, tile)
         for dtype in ("float64", "mixed"):
-            backend = CudaBackend(dtype, device(flags=SANITIZED))
+            backend = CudaBackend(dtype, device(flags=SANITIZED), anchored=True)
             rendered = backend.start(scene, tile).result()
             close = 1e-11 if dtype == "float64" else 1e-5
             error = np.abs(backend.render(scene, tile) - expected).max()

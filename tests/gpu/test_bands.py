@@ -1,5 +1,6 @@
 """Tiles go through a GPU in bands of rows: so many bytes and seconds, fewer if memory is short."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -7,18 +8,17 @@ import pytest
 from tests.gpu.scenes import described, whole
 from tests.gpu.shim_device import COMPILER, ShimDevice
 from tiledsim.errors import BackendError
-from tiledsim.kernels.cuda import backend as cuda
-from tiledsim.kernels.cuda import scene_on_device
-from tiledsim.kernels.cuda.backend import CudaBackend, band_rows, device_bytes
+from tiledsim.kernels.cuda import bands
+from tiledsim.kernels.cuda.backend import CudaBackend, device_bytes
+from tiledsim.kernels.cuda.bands import band_rows
 from tiledsim.kernels.cuda.device import DeviceError
-from tiledsim.kernels.cuda.source import specialise
 from tiledsim.tile import Tile
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")
 
 
 def test_memory_is_what_was_said_and_a_tile_that_does_not_fit_is_split() -> None:
-    scene = described(detector={"size_px": (500, 400)})
+    scene = described(detector={"size_px": (250, 200)})
     tile = whole(scene)
     said = device_bytes(scene, tile, "float64")
     roomy = ShimDevice()
@@ -65,7 +65,7 @@ def test_a_timed_kernel_runs_for_a_fifth_of_a_second(
 ) -> None:
     scene = described(detector={"size_px": (64, 256)})
     steps = 64 * scene.steps_per_pixel
-    monkeypatch.setattr(cuda, "FIRST_BAND_STEPS", 16 * steps)
+    monkeypatch.setattr(bands, "FIRST_BAND_STEPS", 16 * steps)
     device = TimedDevice(speed, steps)
     backend = CudaBackend("float64", device)
     expected = backend.render(scene, whole(scene))
@@ -77,16 +77,29 @@ def test_a_timed_kernel_runs_for_a_fifth_of_a_second(
     assert longest > 0.1 or max(device.bands) in (8, 256) or 0.2 / device.row_seconds < 16
 
 
+def test_tiles_side_by_side_are_not_taken_for_fast_ones() -> None:
+    scene = described(detector={"size_px": (64, 64)})
+    device = TimedDevice(1.0, 1)
+    times = itertools.chain((0.0, 1.0, 0.0, 1.000001), itertools.repeat(2.0))
+    device.mark = lambda lane: next(times)  # type: ignore[method-assign]
+    backend = CudaBackend("float64", device)
+    for pending in [backend.start(scene, whole(scene)) for _ in range(2)]:
+        pending.result()
+    device.bands.clear()
+    backend.render(scene, whole(scene))
+    assert device.bands == [8] * 8  # a fifth of the 64 rows that took a second
+
+
 def test_memory_that_was_short_once_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "FIRST_BAND_STEPS", 10**18)  # bands are bounded by memory alone
-    monkeypatch.setattr(cuda, "BAND_SECONDS", 1e9)
-    scene = described(detector={"size_px": (400, 256)})
+    monkeypatch.setattr(bands, "FIRST_BAND_STEPS", 10**18)  # bands are bounded by memory alone
+    monkeypatch.setattr(bands, "BAND_SECONDS", 1e9)
+    scene = described(detector={"size_px": (200, 128)})
     tile = whole(scene)
     device = ShimDevice()
     backend = CudaBackend("float64", device)
     expected = backend.render(scene, tile)
     backend.release()
-    device.memory = 400_000
+    device.memory = 200_000
     assert backend.render(scene, tile).tobytes() == expected.tobytes()
     device.launches = 0
     backend.render(scene, tile)
@@ -96,7 +109,7 @@ def test_memory_that_was_short_once_is_used_again(monkeypatch: pytest.MonkeyPatc
     for part in (Tile(0, 0, 0, 8, 0, 8), tile):
         assert backend.render(scene, part).shape == (part.rows, part.cols)
     assert device.launches < narrow
-    device.memory = 400_000
+    device.memory = 200_000
     backend.render(scene, tile)
     backend.release()
     device.memory, device.launches = None, 0
@@ -104,7 +117,7 @@ def test_memory_that_was_short_once_is_used_again(monkeypatch: pytest.MonkeyPatc
     assert device.launches == 1
 
 
-def test_a_shortage_between_the_two_lanes_leaves_none_half_made() -> None:
+def test_a_shortage_between_two_lanes_leaves_none_half_made() -> None:
     scene = described()
     backend = CudaBackend("float64", device := ShimDevice())
     small, large = Tile(0, 0, 0, 8, 0, 32), whole(scene)
@@ -134,17 +147,3 @@ def test_all_memory_is_given_back() -> None:
     backend.release()
     assert device.free_bytes() == 2**62
     assert backend.render(scene, whole(scene)).tobytes() == image.tobytes()
-
-
-def test_tables_of_scenes_and_shots_are_bounded() -> None:
-    device = ShimDevice()
-    backend = CudaBackend("float64", device)
-    scene = described(shots={"count": 9, "seed": 1})
-    for shot in range(scene.shape[0]):
-        backend.render(scene, whole(scene, shot))
-    kept = backend._scenes[scene.hash, specialise(scene, "float64", interpolate=False)]
-    assert len(kept._shots) == scene_on_device.KEPT_SHOTS
-    for wavelength in (1.0, 1.1, 1.3, 1.4):
-        other = described(beam={"wavelength_A": wavelength})
-        backend.render(other, whole(other))
-    assert len(backend._scenes) == cuda.KEPT_SCENES

@@ -11,11 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.gpu.lazy_device import LazyDevice
+from tests.gpu.lazy_device import LazyDevice, Mark
 from tests.gpu.scenes import described, whole
 from tests.gpu.shim_device import COMPILER, ShimDevice
 from tiledsim.errors import BackendError
+from tiledsim.kernels.cuda import scene_on_device
 from tiledsim.kernels.cuda.backend import CudaBackend
+from tiledsim.kernels.cuda.scene_on_device import SceneOnDevice
 from tiledsim.kernels.rendered import Pending
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
@@ -25,17 +27,24 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to bui
 SEEDS, TILES = 60, 40
 
 
+@pytest.fixture(autouse=True)
+def few_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables make room for others all the time."""
+    for name in ("KEPT_SCENES", "KEPT_SHOTS"):
+        monkeypatch.setattr(scene_on_device, name, 2)
+
+
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
     rng = np.random.default_rng(1)
     made = []
     for shape in ("square", "gauss", "round"):
         scene = described(
-            detector={"size_px": (45, 40)},
+            detector={"size_px": (36, 28)},
             crystal={"shape": shape},
             shots={"count": 6, "orientation": "random"},
         )
-        made += [scene, replace(scene, mask=rng.random((40, 45)) > 0.3)]
+        made += [scene, replace(scene, mask=rng.random((28, 36)) > 0.3)]
     return made
 
 
@@ -55,11 +64,11 @@ def wrong_tiles(
 ) -> tuple[int, int]:
     """Render drawn tiles; how many came back, and how many of them were wrong."""
     draw = random.Random(seed)
-    memory = 2**62 if seed % 3 else draw.randint(60_000, 300_000)
+    memory = 2**62 if seed % 3 else draw.randint(40_000, 160_000)
     backend = CudaBackend(
         draw.choice(("float64", "mixed")),
         LazyDevice(seed, memory),
-        band_bytes=draw.choice((5_000, 20_000, 2**26)),
+        band_bytes=draw.choice((4_000, 10_000, 2**26)),
     )
     ahead = draw.choice((1, 1, 2))
     waiting: deque[tuple[int, Tile, Pending]] = deque()
@@ -100,7 +109,9 @@ def test_no_tile_is_wrong(
     assert wrong == 0
 
 
+@pytest.mark.parametrize("missing", ["of everything", "of the tiles that read a table"])
 def test_a_wait_that_is_missing_shows(
+    missing: str,
     scenes: list[Scene], images: dict[tuple[str, int, int], np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -110,5 +121,13 @@ def test_a_wait_that_is_missing_shows(
         if marks:
             real(self, *marks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(LazyDevice, "wait", only_marks)
+    def never_used(self: SceneOnDevice, shot: int, marks: dict[int, object]) -> None:
+        """Its marks are those that an empty lane has."""
+        beginning = {0: Mark(0, 0)}
+        self.marks = self._shots[shot].marks = beginning
+
+    if missing == "of everything":
+        monkeypatch.setattr(LazyDevice, "wait", only_marks)
+    else:
+        monkeypatch.setattr(SceneOnDevice, "used", never_used)
     assert any(wrong_tiles(seed, scenes, images)[1] for seed in range(SEEDS))

@@ -148,8 +148,8 @@ import sys
 from tests.gpu.scenes import described, whole
 from tiledsim.kernels.cuda import backend as cuda
 real = cuda.pack
-def wrong(scene, special, tile, addresses, unit):
-    return real(scene, special, tile, addresses | {"image": 8}, unit)
+def wrong(scene, special, tile, part, addresses, units):
+    return real(scene, special, tile, part, addresses | {"image": 8}, units)
 cuda.pack = wrong
 scene = described()
 try:

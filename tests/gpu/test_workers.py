@@ -72,9 +72,9 @@ def outcome(folder: Path, **options: Any) -> tuple[dict[str, bytes], Summary]:
 def test_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
     results = [
         outcome(tmp_path / f"{number}.zarr", gpus=gpus)
-        for number, gpus in enumerate(("1", "2", "0,1,0,1"))
+        for number, gpus in enumerate(("1", "0,1,0"))
     ]
-    assert [summary.workers_count for _, summary in results] == [1, 2, 4]
+    assert [summary.workers_count for _, summary in results] == [1, 3]
     for shards, summary in results[1:]:
         assert shards == results[0][0]
         assert summary.images == results[0][1].images
@@ -182,12 +182,15 @@ def test_when_the_last_gpu_is_lost_the_run_ends_and_says_why(
 
 @contextmanager
 def half_with_gpus() -> Iterator[Client]:
-    """Two workers, one with a GPU and one without."""
-    settings = {"host": "127.0.0.1", "dashboard_address": None, "nthreads": 1,
+    """Two workers, one with a GPU and one without; numbered as dask_cuda.LocalCUDACluster does,
+    which shows each of them all GPUs, its own first.
+    """
+    settings = {"host": "127.0.0.1", "dashboard_address": None, "nthreads": 4,
                 "silence_logs": logging.CRITICAL}  # fmt: skip
+    first, second = {"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "1,0"}
     workers = {
-        "with": {"cls": Nanny, "options": settings},
-        "without": {"cls": Nanny, "options": settings | {"env": {"TILEDSIM_TEST_NO_GPU": "1"}}},
+        0: {"cls": Nanny, "options": settings | {"env": first}},
+        1: {"cls": Nanny, "options": settings | {"env": second | {"TILEDSIM_TEST_NO_GPU": "1"}}},
     }
     listening = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
     scheduler = {"cls": Scheduler, "options": listening}
@@ -212,7 +215,7 @@ def test_clusters_of_both_kinds_are_refused_unless_asked_for(tmp_path: Path) -> 
         assert not target.exists()
         _, summary = outcome(target, client=client, backend="any")
         _, cpu = outcome(tmp_path / "b.zarr", client=client, backend="cpu")
-    assert {worker.worker for worker in summary.workers} <= {"with", "without"}
+    assert {worker.worker for worker in summary.workers} <= {"0", "1"}
     assert summary.photons == pytest.approx(cpu.photons, rel=1e-7)
     about = store.read_attributes(files.open_files(target))
     assert about["backend"] == "any"

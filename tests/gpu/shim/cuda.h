@@ -1,7 +1,8 @@
 // What CUDA gives the kernel, for g++: warps are run one after the other, the lanes of a warp as
 // fibers that hand over to the next lane at every barrier.  Forced in front of the kernel's text;
 // shim.cpp, behind it, runs the grid.
-#pragma once
+#include <ucontext.h>
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <type_traits>
+#include <vector>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 
 #define SHIM 1
 #define OFFSET_OF(type, field) offsetof(type, field)

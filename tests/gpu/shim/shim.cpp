@@ -1,11 +1,4 @@
 // Runs a grid of the kernel KERNEL, whose text stands in front of this file, block by block.
-#include <ucontext.h>
-
-#include <type_traits>
-#include <vector>
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
 
 namespace shim {
 

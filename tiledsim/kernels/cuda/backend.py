@@ -1,12 +1,8 @@
 """The CUDA backend: tiles in bands of rows, copied to the host while the next band is rendered."""
 
-import math
-from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from threading import RLock
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +10,18 @@ from numpy.typing import NDArray
 from tiledsim.campaign.one_shot import alone
 from tiledsim.errors import BackendError
 from tiledsim.kernels.cpu.raster_order import render_in_raster_order, uniform_interpolation
-from tiledsim.kernels.cuda.device import Buffer, CupyDevice, Device, DeviceError
+from tiledsim.kernels.cuda.bands import BAND_BYTES, BandSize, bands_bytes
+from tiledsim.kernels.cuda.device import LANES, Buffer, CupyDevice, Device, DeviceError
 from tiledsim.kernels.cuda.params import (
     FINISH_LAYOUT,
-    PATCH_SLOW,
     pack,
     pack_finish,
     parameter_layout,
     patch_grid,
+    refuse_what_is_too_large,
     table_bytes,
 )
-from tiledsim.kernels.cuda.scene_on_device import KEPT_SHOTS, SceneOnDevice
+from tiledsim.kernels.cuda.scene_on_device import KEPT_SHOTS, ScenesOnDevice
 from tiledsim.kernels.cuda.source import (
     THREADS,
     Specialisation,
@@ -38,18 +35,6 @@ from tiledsim.pixel_statistics import ROW
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
 
-BAND_BYTES: Final = 64 * 2**20
-"""Device memory for the pixels of one band; there are two bands."""
-BAND_SECONDS: Final = 0.2
-"""What one band should take.  What drives a display ends a kernel that takes seconds."""
-FIRST_BAND_STEPS: Final = 200_000_000
-"""Evaluations of one band of a kernel that was not timed yet: 0.2 s of the slowest cards."""
-KEPT_SCENES: Final = 2
-"""Scenes whose tables stay on the device."""
-
-_PIXEL_BYTES: Final = 13
-"""A float64, an element of the mask, and the float32 that is stored."""
-
 
 class LostDeviceError(BackendError):
     """A CUDA error after which this process cannot use its device; only a new process can."""
@@ -58,42 +43,15 @@ class LostDeviceError(BackendError):
     """Tells a worker not to go on."""
 
 
-def band_rows(
-    scene: Scene, tile: Tile, band_bytes: int = BAND_BYTES, band_steps: float = math.inf
-) -> int:
-    """Rows of a tile that are rendered at once, whole rows of patches."""
-    rows = band_bytes // _row_bytes(tile)
-    rows = int(min(rows, band_steps / (tile.cols * scene.steps_per_pixel)))
-    return min(max(rows // PATCH_SLOW * PATCH_SLOW, PATCH_SLOW), tile.rows)
-
-
-def _row_bytes(tile: Tile) -> int:
-    return _PIXEL_BYTES * tile.cols + ROW.itemsize
-
-
 def device_bytes(scene: Scene, tile: Tile, dtype: str) -> int:
     """Device memory that rendering tiles of this size takes at most, besides the CUDA context.
 
-    Tables of scenes rendered before stay, up to ``KEPT_SCENES``, until the memory is needed.
+    Tables of scenes rendered before stay, some of them, until the memory is needed.
     """
     special = specialise(scene, dtype, interpolate=scene.interpolate)
     shots = min(KEPT_SHOTS, scene.shape[0])
     tables = table_bytes(scene, special) + (shots - 1) * 72 * scene.orientations
-    return tables + 2 * _row_bytes(tile) * band_rows(scene, tile)
-
-
-def split_into_bands(tile: Tile, rows: int) -> list[Tile]:
-    """Cut a tile into bands of at most ``rows``, at the edges of patches where it can."""
-    edges = [tile.slow_start]
-    while edges[-1] < tile.slow_stop:
-        stop = edges[-1] + rows
-        aligned = stop // PATCH_SLOW * PATCH_SLOW
-        if stop >= tile.slow_stop:
-            stop = tile.slow_stop
-        elif aligned > edges[-1]:
-            stop = aligned
-        edges.append(stop)
-    return [replace(tile, slow_start=start, slow_stop=stop) for start, stop in pairwise(edges)]
+    return tables + bands_bytes(scene, tile)
 
 
 @dataclass
@@ -162,12 +120,11 @@ class CudaBackend:
         except DeviceError as error:
             raise BackendError(f"the GPU cannot be used: {error}") from error
         self._kernels: dict[Specialisation | None, object] = {}
-        self._scenes: OrderedDict[tuple[str, Specialisation], SceneOnDevice] = OrderedDict()
+        self._scenes = ScenesOnDevice(self._device)
         self._lanes: list[_Lane] = []
         self._lane_pixels = self._lane_rows = 0
         self._turn = 0
-        self._usual_band_bytes = self._band_bytes = band_bytes
-        self._steps_per_second: dict[Specialisation, float] = {}
+        self._bands = BandSize(band_bytes)
         self._ended: object = None
         self._last: Specialisation | None = None
         self._lock = RLock()
@@ -205,13 +162,14 @@ class CudaBackend:
             self._device.wait(*work.last)
             with self._lock:
                 spans = [self._device.seconds(work.first, mark) for mark in work.last]
+                # With those of other lanes beside it: no less than it would take by itself.
+                self._bands.learn(work.special, work.steps, max(spans))
                 if self._ended is not None:
                     since = [self._device.seconds(self._ended, mark) for mark in work.last]
                     spans = [min(pair) for pair in zip(spans, since, strict=True)]
-                self._ended = work.last[int(np.argmax(spans))]
                 seconds = max(0.0, *spans)
-                if seconds > 0.0:
-                    self._steps_per_second[work.special] = work.steps / seconds
+                if seconds > 0.0:  # else a tile that was started later has ended before
+                    self._ended = work.last[int(np.argmax(spans))]
                 return seconds
         except DeviceError as error:
             raise self._failure(error, where) from error
@@ -222,7 +180,7 @@ class CudaBackend:
             self._device.wait()
             self._forget_lanes()
             self._scenes.clear()
-            self._band_bytes = self._usual_band_bytes
+            self._bands.reset()
             self._device.release()
 
     def describe(self) -> dict[str, str]:
@@ -268,11 +226,11 @@ class CudaBackend:
     def _start_bands(
         self, scene: Scene, tile: Tile, special: Specialisation, *, stored: bool
     ) -> _Work:
+        refuse_what_is_too_large(scene, special, tile.shot)
         device, kernel = self._device, self._kernel(special)
         finish = self._kernel(None) if stored else None
-        tables = self._tables(scene, special)
-        steps = self._band_steps(special)
-        bands = split_into_bands(tile, band_rows(scene, tile, self._band_bytes, steps))
+        tables = self._scenes.of(scene, special)
+        bands = self._bands.split(scene, tile, special)
         self._reserve(max(band.rows for band in bands), tile.cols)
         addresses = tables.addresses(scene, tile.shot)
         rendered = scene.rendered_mask(tile)
@@ -295,8 +253,9 @@ class CudaBackend:
                 device.send(mask, lane.mask, number)
                 kept.append(mask)
                 addresses["rendered"] = lane.mask.address
-            parameters = pack(scene, special, band, addresses, tables.units)
-            device.launch(kernel, _blocks(special, band), THREADS, parameters, number)
+            for part in self._bands.parts(scene, band, special):
+                parameters = pack(scene, special, band, part, addresses, tables.units)
+                device.launch(kernel, _blocks(special, band), THREADS, parameters, number)
             if rows is None:
                 device.download(lane.image, pixels[here], number)
             else:
@@ -309,29 +268,14 @@ class CudaBackend:
                 device.launch(finish, -(-band.rows // (THREADS // 32)), THREADS, parameters, number)
                 device.download(lane.stored, pixels[here], number)
                 device.download(lane.reduced, rows[here], number)
-            self._turn = (number + 1) % 2
-        last = tuple(device.mark(lane) for lane in sorted(used))
+            self._turn = (number + 1) % LANES
+        last = {lane: device.mark(lane) for lane in sorted(used)}
+        tables.used(tile.shot, last)
         steps_of_tile = scene.count_rendered(tile) * scene.steps_per_pixel
-        return _Work(pixels, rows, first, last, tuple(kept), special, steps_of_tile)
-
-    def _band_steps(self, special: Specialisation) -> float:
-        """Evaluations that a band may have: BAND_SECONDS at the speed of the last tile."""
-        if special not in self._steps_per_second:
-            return FIRST_BAND_STEPS
-        return BAND_SECONDS * self._steps_per_second[special]
-
-    def _tables(self, scene: Scene, special: Specialisation) -> SceneOnDevice:
-        key = scene.hash, special
-        if key not in self._scenes:
-            if len(self._scenes) >= KEPT_SCENES:
-                self._device.wait()  # a tile on its way may still read them
-                self._scenes.popitem(last=False)
-            self._scenes[key] = SceneOnDevice(self._device, scene, special)
-        self._scenes.move_to_end(key)
-        return self._scenes[key]
+        return _Work(pixels, rows, first, tuple(last.values()), tuple(kept), special, steps_of_tile)
 
     def _reserve(self, rows: int, cols: int) -> None:
-        """Have buffers of that size in both lanes."""
+        """Have buffers of that size in all lanes."""
         if self._lanes and rows * cols <= self._lane_pixels and rows <= self._lane_rows:
             return
         self._device.wait()
@@ -339,9 +283,9 @@ class CudaBackend:
         take, pixels = self._device.allocate, rows * cols
         lanes = [
             _Lane(take(8 * pixels), take(pixels), take(4 * pixels), take(ROW.itemsize * rows))
-            for _ in range(2)
+            for _ in range(LANES)
         ]
-        self._lanes, self._lane_pixels, self._lane_rows = lanes, pixels, rows  # both, or none
+        self._lanes, self._lane_pixels, self._lane_rows = lanes, pixels, rows  # all, or none
 
     def _forget_lanes(self) -> None:
         self._lanes = []
@@ -349,24 +293,20 @@ class CudaBackend:
 
     def _widen_bands(self, tile: Tile) -> None:
         """Take bands of the usual size again once the memory for them is there."""
-        usual = self._usual_band_bytes
-        if self._band_bytes < usual:
+        wanted = self._bands.wanted_bytes(tile)
+        if wanted:
             with suppress(DeviceError):
-                if self._device.free_bytes() >= 2 * min(usual, _row_bytes(tile) * tile.rows):
-                    self._band_bytes = usual
+                if self._device.free_bytes() >= wanted:
+                    self._bands.reset()
 
     def _make_room(self, scene: Scene, special: Specialisation, tile: Tile) -> bool:
-        """Give back what can be done without, the largest first; False if nothing is left."""
-        key = scene.hash, special
-        others = [other for other in self._scenes if other != key]
-        smaller = band_rows(scene, tile, self._band_bytes) > PATCH_SLOW
-        if not others and not smaller:
+        """Give back what can be done without, the largest first; False if nothing is left.
+
+        No tile may be on its way.
+        """
+        if not self._scenes.keep_only(scene, special) and not self._bands.halve(scene, tile):
             return False
         self._forget_lanes()
-        for other in others:
-            del self._scenes[other]
-        if not others:
-            self._band_bytes = _row_bytes(tile) * band_rows(scene, tile, self._band_bytes) // 2
         self._device.release()
         return True
 

@@ -12,6 +12,10 @@
 // wavelength in the middle of its direction's; else it is a pixel in the middle of the patch, for
 // each orientation.
 //
+// A launch adds some of a pixel's steps, in their order, to those of the launches before it, so that
+// none takes longer than a display's watchdog allows.  A ray is one direction, to one subpixel, at
+// one layer of the sensor.
+//
 // SPECTRUM: sources that share a direction are the wavelengths of one ray; a.(d - i) is projected
 // once and multiplied by each 1/wavelength.
 
@@ -110,16 +114,19 @@ render(const __grid_constant__ Parameters p) {
     if (!__any_sync(0xffffffffu, wanted != 0)) return;
 
     double total[PIXELS], drop[PIXELS], first_polar[PIXELS];
+    const bool begins = p.first_ray == 0 && p.first_orientation == 0;
     EACH_PIXEL {
-        total[k] = p.water_start;
+        total[k] = begins ? p.water_start : wanted >> k & 1u ? p.image[PLACE(k)] : 0.0;
         drop[k] = first_polar[k] = 0.0;
     }
     unsigned seen = 0;  // pixels of which an evaluation was kept
     const int layers = LAYERS ? p.layers : 1;
     const int subpixels = SUBPIXELS ? p.oversample * p.oversample : 1;
     const Index directions = DIRECTIONS ? p.direction_count : 1;
+    Index ray = 0;
     for (int layer = 0; layer < layers; ++layer)
-        for (int sub = 0; sub < subpixels; ++sub) {
+        for (int sub = 0; sub < subpixels; ++sub, ray += directions) {
+            if (ray + directions <= p.first_ray || ray > p.last_ray) continue;
             Look look[PIXELS];
             double own_base[PIXELS], running_base[PIXELS];
             EACH_PIXEL {
@@ -130,6 +137,11 @@ render(const __grid_constant__ Parameters p) {
                                   * (THICK == RUNNING ? captured(p, look[k], layer) : 1.0);
             }
             for (Index direction = 0; direction < directions; ++direction) {
+                if (ray + direction < p.first_ray || ray + direction > p.last_ray) continue;
+                const Index first_orientation
+                    = ray + direction == p.first_ray ? p.first_orientation : 0;
+                const Index stop_orientation = ray + direction == p.last_ray
+                                                   ? p.stop_orientation : p.orientation_count;
                 const Index source = SPECTRUM ? __ldg(p.direction_first + direction) : direction;
                 const double reach = SPECTRUM ? 1.0 : __ldg(p.inverse_wavelength + source);
                 const double weight = WEIGHTED ? 1.0 : __ldg(p.weight + source);
@@ -148,9 +160,9 @@ render(const __grid_constant__ Parameters p) {
                     if (POLAR == FIRST && CUT && ((~seen & kept) >> k & 1u)) first_polar[k] = polar;
                     own[k] = POLAR == OWN ? own_base[k] * polar : own_base[k];
                     running[k] = POLAR == RUNNING ? running_base[k] * polar : running_base[k];
-                    if (WATER)
-                        drop[k] += own[k] * running[k] * p.water_own
-                                   * __ldg(p.direction_weight + direction);
+                    if (WATER && first_orientation == 0)
+                        (PRODUCTS ? drop : total)[k] += own[k] * running[k] * p.water_own
+                                                        * __ldg(p.direction_weight + direction);
                     own[k] *= kept >> k & 1u ? weight * p.amplitude : 0.0;
                 }
                 seen |= kept;
@@ -160,7 +172,7 @@ render(const __grid_constant__ Parameters p) {
 #if ANCHORED
                 const double middle = __ldg(p.inverse_wavelength + source + (stop - source) / 2);
 #endif
-                for (Index m = 0; m < p.orientation_count; ++m) {
+                for (Index m = first_orientation; m < stop_orientation; ++m) {
                     double axes[9];
                     load_axes(p, m, axes);
                     EACH_PIXEL EACH_AXIS {
@@ -186,8 +198,8 @@ render(const __grid_constant__ Parameters p) {
                 EACH_PIXEL EACH_AXIS place[k].q[v] = q[k][v];
 #endif
                 {
-                    const Index stop = p.orientation_count;
-                    for (Index first = 0; first < stop; first += BATCH) {
+                    const Index stop = stop_orientation;
+                    for (Index first = first_orientation; first < stop; first += BATCH) {
 #endif
                         const int count = stop - first < BATCH ? (int)(stop - first) : BATCH;
                         __syncwarp();  // the batch before is done with
@@ -240,7 +252,13 @@ render(const __grid_constant__ Parameters p) {
             }
         }
 
+    const bool ends = p.last_ray + 1 == layers * subpixels * directions
+                      && p.stop_orientation == p.orientation_count;
     EACH_PIXEL if (wanted >> k & 1u) {
+        if (!ends) {
+            p.image[PLACE(k)] = total[k];
+            continue;
+        }
         double value = p.scale * (total[k] + drop[k]);
         const Look first = look_at_subpixel(p, SLOW(k), FAST(k), 0, 0);
         if (OMEGA == FIRST) value *= solid_angle(p, first);

@@ -6,7 +6,7 @@ Nothing else in tiledsim imports CuPy.  The tests put another device behind the 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import cupy
 
 T = TypeVar("T", bound=np.generic)
+
+LANES: Final = 4
+"""Of a device.  Small images of several shots share a card: each has a lane, and a kernel that does
+not fill the card runs beside the others."""
 
 
 class Buffer(Protocol):
@@ -49,7 +53,7 @@ class DeviceError(Exception):
 
 
 class Device(Protocol):
-    """One GPU with two lanes of work; within a lane things happen in order.
+    """One GPU with LANES lanes of work; within a lane things happen in order.
 
     Every method raises DeviceError.  Failures of work in a lane show when it is waited for.
     """
@@ -156,7 +160,8 @@ class CupyDevice:
                 raise DeviceError(problem)
             if cupy.cuda.runtime.getDeviceCount() == 0:
                 raise DeviceError("CUDA sees no device")
-            self._lanes = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
+            self._lanes = [cupy.cuda.Stream(non_blocking=True) for _ in range(LANES)]
+            self._uploads = cupy.cuda.Stream(non_blocking=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -203,10 +208,12 @@ class CupyDevice:
 
     def upload(self, array: NDArray[np.generic]) -> Buffer:
         """Copy an array to the device; the array may change once this returns."""
-        buffer = self.allocate(max(array.nbytes, 1))
-        self.send(np.ascontiguousarray(array), buffer, 0)
+        buffer, source = self.allocate(max(array.nbytes, 1)), np.ascontiguousarray(array)
         with self._errors():
-            self._lanes[0].synchronize()
+            buffer.memory.copy_from_host_async(  # type: ignore[attr-defined]
+                source.ctypes.data, source.nbytes, self._uploads
+            )
+            self._uploads.synchronize()  # the lanes go on meanwhile
         return buffer
 
     def send(self, array: NDArray[np.generic], buffer: Buffer, lane: int) -> None:

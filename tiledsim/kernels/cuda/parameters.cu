@@ -32,6 +32,7 @@ struct Parameters {
     Index slow_start, fast_start, rows, cols;
     Index patch_slow, patch_fast;  // the first pixel of the first patch
     Index patches, patches_across;
+    Index first_ray, last_ray, first_orientation, stop_orientation;  // the steps of this launch
     double origin[3], fast[3], slow[3], normal[3], straight[3];
     double subpixel, area, inverse_distance, layer_step, layer_attenuation, dmin, polarization;
     double amplitude, water_start, water_own, scale;

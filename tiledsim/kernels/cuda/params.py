@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from tiledsim.errors import BackendError
 from tiledsim.kernels.cuda.anchors import Anchors, anchors_of
+from tiledsim.kernels.cuda.parts import Part, directions
 from tiledsim.kernels.cuda.source import Specialisation
-from tiledsim.kernels.derived import direction_starts, polarization_axes, water
+from tiledsim.kernels.derived import polarization_axes, water
 from tiledsim.pixel_statistics import Roi, columns_inside
 from tiledsim.scene import Scene
 from tiledsim.tile import Tile
@@ -33,6 +34,7 @@ POINTERS: Final = (
 _COUNTS: Final = (
     "orientation_count", "direction_count", "slow_start", "fast_start", "rows", "cols",
     "patch_slow", "patch_fast", "patches", "patches_across",
+    "first_ray", "last_ray", "first_orientation", "stop_orientation",
 )  # fmt: skip
 _VECTORS: Final = ("origin", "fast", "slow", "normal", "straight")
 _NUMBERS: Final = (
@@ -91,13 +93,6 @@ def patch_grid(tile: Tile, pixels: int) -> Grid:
                 -(-(tile.fast_stop - fast) // width))  # fmt: skip
 
 
-class SceneTables(NamedTuple):
-    """The tables of a scene that do not depend on a shot."""
-
-    arrays: Tables
-    units: "Units"
-
-
 class Units(NamedTuple):
     """What numbers are divided by, or multiplied with, on the device."""
 
@@ -106,19 +101,19 @@ class Units(NamedTuple):
     anchors: Anchors
 
 
-def directions(scene: Scene, special: Specialisation) -> NDArray[np.int64]:
-    """First source of every direction, and the number of sources."""
-    return direction_starts(scene) if special.spectrum else np.arange(scene.sources + 1)
+class SceneTables(NamedTuple):
+    """The tables of a scene that depend neither on a shot nor on structure factors alone."""
+
+    arrays: Tables
+    anchors: Anchors
 
 
 def scene_tables(scene: Scene, special: Specialisation) -> SceneTables:
-    """Build the tables of a scene; F is squared where it is not interpolated.
-
-    For float32 it is divided by its largest magnitude, so that its square cannot overflow.
-    """
+    """Build the tables of a scene, without its structure factors."""
     first = directions(scene, special)
     axes = polarization_axes(scene)
     weight = np.ascontiguousarray(scene.weight)
+    f = np.zeros(0) if scene.dispersion is None else np.ascontiguousarray(scene.dispersion)
     arrays: Tables = {
         "incident": np.ascontiguousarray(scene.incident[first[:-1]]),
         "vertical": np.ascontiguousarray(axes.vertical[first[:-1]]),
@@ -127,31 +122,43 @@ def scene_tables(scene: Scene, special: Specialisation) -> SceneTables:
         "direction_first": first,
         "inverse_wavelength": 1.0 / np.asarray(scene.wavelength),
         "weight": weight,
-        "factors": np.zeros(0),
-        "dispersion": np.zeros(0),
+        "dispersion": np.ascontiguousarray(f.view(np.float64), dtype=_real(special)),
     }
-    real = np.float32 if special.mixed else np.float64
     anchors = None
     if special.anchored:
         anchors = anchors_of(scene, special.pixels, spectrum=special.spectrum)
-    units = Units(1.0, anchors or Anchors(0.0, 0.0, 0))
+    return SceneTables(arrays, anchors or Anchors(0.0, 0.0, 0))
+
+
+def _real(special: Specialisation) -> type[np.float32] | type[np.float64]:
+    return np.float32 if special.mixed else np.float64
+
+
+def factor_sources(scene: Scene, special: Specialisation) -> tuple[NDArray[np.generic], ...]:
+    """Return the arrays that the table of structure factors is made of."""
     if special.factors == "UNIFORM":
-        return SceneTables(arrays, units)
+        return ()
+    return (scene.F_table,) if scene.F_complex is None else (scene.F_table, scene.F_complex)
+
+
+def factor_table(scene: Scene, special: Specialisation) -> tuple[NDArray[np.generic], float]:
+    """Build the table of structure factors; F is squared where it is not interpolated.
+
+    For float32 it is divided by its largest magnitude, so that its square cannot overflow; that
+    is returned too, else 1.
+    """
+    if special.factors == "UNIFORM":
+        return np.zeros(0), 1.0
     F = np.asarray(scene.F_table)
-    if special.mixed:
-        units = units._replace(factor=float(np.abs(F).max()) or 1.0)
-    if scene.F_complex is not None and scene.dispersion is not None:
-        pairs = np.ascontiguousarray(scene.F_complex).view(np.float64) / units.factor
-        arrays["factors"] = np.ascontiguousarray(pairs, dtype=real)
-        f = np.ascontiguousarray(scene.dispersion).view(np.float64)
-        arrays["dispersion"] = np.ascontiguousarray(f, dtype=real)
-        return SceneTables(arrays, units)
-    if special.mixed:
-        F = F / units.factor
-    if special.factors == "NEAREST":
-        F = F * F
-    arrays["factors"] = np.ascontiguousarray(F, dtype=real)
-    return SceneTables(arrays, units)
+    unit = (float(np.abs(F).max()) or 1.0) if special.mixed else 1.0
+    if special.factors == "DISPERSIVE":
+        assert scene.F_complex is not None  # by specialise
+        table = np.ascontiguousarray(scene.F_complex).view(np.float64) / unit
+    else:
+        table = F / unit if special.mixed else F
+        if special.factors == "NEAREST":
+            table = table * table
+    return np.ascontiguousarray(table, dtype=_real(special)), unit
 
 
 def table_bytes(scene: Scene, special: Specialisation) -> int:
@@ -168,13 +175,10 @@ def table_bytes(scene: Scene, special: Specialisation) -> int:
 
 
 def pack(
-    scene: Scene, special: Specialisation, tile: Tile, addresses: dict[str, int], units: Units
-) -> NDArray[np.void]:
-    """Fill the struct [1] for a launch; ``addresses`` are those of ``POINTERS`` in memory.
-
-    Raises BackendError for a crystal or a table that is too large for the kernel's arithmetic.
-    """
-    _refuse_what_is_too_large(scene, special, tile.shot)
+    scene: Scene, special: Specialisation, tile: Tile, part: Part, addresses: dict[str, int],
+    units: Units,
+) -> NDArray[np.void]:  # fmt: skip
+    """Fill the struct [1] for a launch; ``addresses`` are those of ``POINTERS`` in memory."""
     shot, panel = tile.shot, tile.panel
     grid = patch_grid(tile, special.pixels)
     cells = np.array(scene.cell_counts, dtype=np.float64)
@@ -194,6 +198,7 @@ def pack(
         "patch_fast": grid.fast,
         "patches": grid.patches,
         "patches_across": grid.across,
+        **part._asdict(),
         "origin": scene.origin[panel],
         "fast": scene.fast[panel],
         "slow": scene.slow[panel],
@@ -239,7 +244,8 @@ def pack_finish(tile: Tile, addresses: dict[str, int], roi: Roi) -> NDArray[np.v
     return struct
 
 
-def _refuse_what_is_too_large(scene: Scene, special: Specialisation, shot: int) -> None:
+def refuse_what_is_too_large(scene: Scene, special: Specialisation, shot: int) -> None:
+    """Raise BackendError for a crystal or a table too large for the kernel's arithmetic."""
     total = math.prod(scene.cell_counts)
     if special.mixed and total > LARGEST_SINGLE_CELLS:
         raise BackendError(f"{total:.1e} cells are too many for dtype 'mixed'; use float64")

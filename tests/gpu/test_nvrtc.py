@@ -56,19 +56,18 @@ def specialisations() -> list[Specialisation]:
     for shape in ("SQUARE", "ROUND", "GAUSS"):
         for spectrum in (False, True):
             base = replace(own, shape=shape, spectrum=spectrum, weighted=spectrum)
-            found |= {base, replace(base, mixed=True, pixels=2 if shape == "ROUND" else 4)}
-            if shape != "ROUND":
-                found.add(
-                    replace(base, mixed=True, anchored=True, pixels=4, blocks=3 if spectrum else 4)
-                )
-            for mixed, elements in ((False, 1), (True, 1), (False, 3)):
+            for factors, elements, mixed, anchored in (
+                ("NEAREST", 0, False, False), ("NEAREST", 0, True, False),
+                ("NEAREST", 0, True, shape != "ROUND"), ("DISPERSIVE", 1, False, False),
+                ("DISPERSIVE", 1, True, False), ("DISPERSIVE", 3, False, False),
+            ):  # fmt: skip
                 pixels, blocks = occupancy(
-                    shape, "DISPERSIVE", mixed=mixed, curved=False, spectrum=spectrum,
-                    several=False, water=False,
+                    shape, factors, mixed=mixed, curved=False, spectrum=spectrum, several=False,
+                    water=False, anchored=anchored,
                 )  # fmt: skip
                 found.add(
-                    replace(base, factors="DISPERSIVE", elements=elements, mixed=mixed,
-                            pixels=pixels, blocks=blocks)
+                    replace(base, factors=factors, elements=elements, mixed=mixed,
+                            anchored=anchored, pixels=pixels, blocks=blocks)
                 )  # fmt: skip
     return sorted(found, key=str)
 

@@ -173,7 +173,7 @@ def occupancy(
     pixels = 2 if not mixed or tricubic or curved or round_ else 4
     if tricubic and round_:
         return pixels, 2
-    held = (several or anchored) and spectrum
+    held = spectrum and (several or anchored or (pixels == 4 and shape == "SQUARE"))
     held = held or (pixels == 4 and (several or water))
     return pixels, 3 if tricubic or curved or held else 4
 

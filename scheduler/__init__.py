@@ -11,7 +11,7 @@ from tiledsim.cupy_cache import choose_cache_folder
 choose_cache_folder()  # zarr, which the modules below import, imports CuPy where it is installed
 
 if TYPE_CHECKING:
-    from tiledsim.scheduler.cluster.slurm import ClusterConfig as ClusterConfig
+    from tiledsim.scheduler.cluster.slurm.config import ClusterConfig as ClusterConfig
     from tiledsim.scheduler.launch import run as run
     from tiledsim.scheduler.noise import add_noise as add_noise
     from tiledsim.scheduler.options import RunOptions as RunOptions
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tiledsim.scheduler.store.views import lazy as lazy
 
 _HOME = {
-    "ClusterConfig": "tiledsim.scheduler.cluster.slurm",
+    "ClusterConfig": "tiledsim.scheduler.cluster.slurm.config",
     "Plan": "tiledsim.scheduler.session.plan",
     "Summary": "tiledsim.scheduler.results.summary",
     "RunOptions": "tiledsim.scheduler.options",

@@ -16,6 +16,7 @@ from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.cluster.choose import Place, choose_place
 from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
 from tiledsim.scheduler.cluster.local import wait_for_workers
+from tiledsim.scheduler.cluster.supply import Connection, News
 from tiledsim.scheduler.journal.records_of_store import read_records
 from tiledsim.scheduler.options import RunOptions, Where
 from tiledsim.scheduler.pictures.target import check_target
@@ -29,7 +30,7 @@ from tiledsim.scheduler.results.stored_summary import (
 )
 from tiledsim.scheduler.results.summary import Summary
 from tiledsim.scheduler.session.collaborators import Collaborators
-from tiledsim.scheduler.session.events import Callback, Connecting
+from tiledsim.scheduler.session.events import Callback, Connecting, JobsTold
 from tiledsim.scheduler.session.opening.create import (
     check_versions,
     create_store,
@@ -186,16 +187,20 @@ class _Run:
         refuse_what_does_not_fit(plan, files, local=place.on_this_machine, missing=missing)
         for callback in self._callbacks:
             callback(Connecting(place.kind, place.workers))
-        with place.connect(keys_folder=_folder_beside(files)) as connected:
+        with place.connect(_folder_beside(files), files.url, tell=self._tell_news) as connected:
             summary = self._on(connected, place, name, scene, layout, kept)
-            return self._export(summary, connected)
+            return self._export(summary, connected.client)
+
+    def _tell_news(self, news: News) -> None:
+        for callback in self._callbacks:
+            callback(JobsTold(news.state, news.lines))
 
     def _on(
-        self, client: Any, place: Place, name: str, scene: Scene, layout: Layout,
+        self, connected: Connection, place: Place, name: str, scene: Scene, layout: Layout,
         kept: Layout | None,
     ) -> Summary:  # fmt: skip
         """Make or continue the store with the workers of a client."""
-        files, options = self._files, self._options
+        files, options, client = self._files, self._options, connected.client
         threads = place.threads
         with told_as(CONNECTION_LOST):
             there, in_all = wait_for_workers(client)
@@ -241,6 +246,7 @@ class _Run:
                 run_session(
                     client, lease, job, plan, attempts=options.attempts,
                     callbacks=self._callbacks, deadline=self._deadline, task=self._with.task,
+                    supply=connected.supply,
                 )  # fmt: skip
                 return finish(lease, run, layout, scene)
             finally:

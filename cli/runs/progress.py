@@ -63,6 +63,7 @@ class Progress:
         self._gone = False
         self._given_up: set[int] = set()
         self._workers = 0
+        self._what = self._jobs = ""
         self._grid = (1, 1, 1, 1)
         self._done: Any = None
         self._failing: Any = None
@@ -93,6 +94,8 @@ class Progress:
                 )
             case events.WorkerDismissed():
                 self._say(f"worker {event.worker} leaves the run: {event.reason}")
+            case events.JobsTold():
+                self._tell_jobs(event)
             case events.TilesDone():
                 self._new += len(event.records)
                 self._failing[[record.index for record in event.records]] = False
@@ -112,14 +115,22 @@ class Progress:
         """Print a line above the bar, as it is: brackets in it are no markup."""
         self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
+    def _tell_jobs(self, event: Any) -> None:
+        """Show how the jobs of a batch system wait, where something is shown."""
+        self._jobs = printable(event.state)
+        for line in event.lines:
+            self._say(line)
+        if self._waiting is not None:
+            self._waiting.update("; ".join(filter(None, (self._what, self._jobs))))
+
     def _connect(self, event: Any) -> None:
         """Show that workers are waited for, as long as they are: a refusal stays one line."""
-        what = {
+        self._what = {
             "slurm": f"waiting for the first of {event.workers:,} worker(s) of SLURM",
             "scheduler": "waiting for the scheduler and its first worker",
         }.get(event.kind, "starting workers")
         if self._console.is_terminal:
-            self._waiting = self._console.status(what)
+            self._waiting = self._console.status(self._what)
             self._waiting.start()
 
     def _start(self, event: Any) -> None:
@@ -178,6 +189,8 @@ class Progress:
         yield f"{self._workers:,} worker(s)"
         if self._lost:
             yield f"{self._lost:,} lost"
+        if self._jobs:
+            yield self._jobs
 
     def _print_now_and_then(self) -> None:
         now = time.monotonic()

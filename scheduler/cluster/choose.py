@@ -1,7 +1,7 @@
 """Where a run's tasks go: workers of this machine, SLURM's, or a scheduler that runs already."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +10,10 @@ from tiledsim.errors import BackendError
 from tiledsim.kernels.devices import find_gpu
 from tiledsim.scheduler.cluster.gpus import GPU_THREADS, choose_gpus
 from tiledsim.scheduler.cluster.local import cores, gpu_client, local_client
-from tiledsim.scheduler.cluster.remote import Tls, address_in, remote_client, security_of
-from tiledsim.scheduler.cluster.slurm import (
-    ClusterConfig,
-    check_slurm,
-    load_cluster_config,
-    slurm_client,
-)
+from tiledsim.scheduler.cluster.remote import Tls, client_of_file, remote_client, security_of
+from tiledsim.scheduler.cluster.slurm.client import check_slurm, slurm_client
+from tiledsim.scheduler.cluster.slurm.config import ClusterConfig, load_cluster_config
+from tiledsim.scheduler.cluster.supply import Connection, News
 from tiledsim.scheduler.options import Where
 
 Kind = Literal["local", "cuda", "slurm", "scheduler", "client"]
@@ -57,31 +54,37 @@ class Place:
         return gpu.capability if gpu else ""
 
     @contextmanager
-    def connect(self, keys_folder: Path) -> Iterator[Any]:
+    def connect(
+        self, keys_folder: Path, store: str = "", *,
+        tell: Callable[[News], None] = lambda news: None,
+    ) -> Iterator[Connection]:  # fmt: skip
         """Start what is to be started and give a Dask client; end what was started.
 
-        ``keys_folder`` is a folder that the nodes of a cluster see as well, for keys of TLS.
+        ``keys_folder`` is a folder that the nodes of a cluster see as well, for keys of TLS;
+        ``store`` is what jobs are named after, and ``tell`` is told how they wait.
         Raises BackendError where there is no answer.
         """
         match self.kind:
             case "client":
-                yield self.client
+                yield Connection(self.client)
             case "scheduler":
-                address = self.scheduler
-                if address is None:
-                    assert self.scheduler_file is not None  # by choose_place
-                    address = address_in(self.scheduler_file)
-                with remote_client(address, self.tls) as client:
-                    yield client
+                with self._remote() as client:
+                    yield Connection(client)
             case "slurm":
-                with slurm_client(self.config, keys_folder) as client:
-                    yield client
+                with slurm_client(self.config, keys_folder, store, tell=tell) as connection:
+                    yield connection
             case "cuda":
                 with gpu_client(self.gpus, dashboard=self.dashboard) as client:
-                    yield client
+                    yield Connection(client)
             case "local":
                 with local_client(self.workers, self.threads, dashboard=self.dashboard) as client:
-                    yield client
+                    yield Connection(client)
+
+    def _remote(self) -> AbstractContextManager[Any]:
+        if self.scheduler is not None:
+            return remote_client(self.scheduler, self.tls)
+        assert self.scheduler_file is not None  # by choose_place
+        return client_of_file(self.scheduler_file, self.tls)
 
 
 def choose_place(where: Where, client: Any = None) -> Place:

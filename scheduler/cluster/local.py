@@ -23,6 +23,9 @@ NOT_STARTED = "the workers of this machine do not start"
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 10,
+    # A worker that holds a second task keeps it from one that is idle; there are always more at
+    # the scheduler, and tasks are long against the way from there.
+    "distributed.scheduler.worker-saturation": 1.0,
     "distributed.worker.memory.terminate": False,
     "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
 }
@@ -35,6 +38,9 @@ WITH_NANNIES = SETTINGS | {
 }
 """On this machine."""
 
+
+FEW_WORKERS = 24
+"""For more than these the scheduler is a process of its own."""
 
 DASHBOARD = SETTINGS | {"distributed.dashboard.link": "http://127.0.0.1:{port}/status"}
 """Of Dask, where its dashboard is asked for: it is on this address alone."""
@@ -95,6 +101,16 @@ def _scheduler(dashboard: bool, **options: Any) -> dict[str, Any]:
     return {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0"} | options}
 
 
+def _scheduler_of_its_own(
+    dashboard: bool, place: dict[str, Any], security: Any, settings: dict[str, Any]
+) -> dict[str, Any]:
+    from tiledsim.scheduler.cluster.own_scheduler import SchedulerOfCluster
+
+    options = place | ({"dashboard_address": "127.0.0.1:0"} if dashboard else {})
+    own = {"options": options, "security": security, "settings": settings}
+    return {"cls": SchedulerOfCluster, "options": {"own": own}}
+
+
 @contextmanager
 def _process_client(workers: dict[str, dict[str, Any]], dashboard: bool) -> Iterator[Any]:
     """Start a process with a nanny for each name, with the options of its worker."""
@@ -111,10 +127,14 @@ def _process_client(workers: dict[str, dict[str, Any]], dashboard: bool) -> Iter
         "silence_logs": logging.CRITICAL,
     }  # fmt: skip
     spec = {name: {"cls": Nanny, "options": shared | options} for name, options in workers.items()}
-    scheduler = _scheduler(
-        dashboard, host="127.0.0.1", port=0, protocol="tls://", security=security
+    place = {"host": "127.0.0.1", "port": 0, "protocol": "tls://"}
+    settings = WITH_NANNIES | (DASHBOARD if dashboard else {})
+    scheduler = (
+        _scheduler_of_its_own(dashboard, place, security, settings)
+        if len(workers) > FEW_WORKERS
+        else _scheduler(dashboard, **place, security=security)
     )
-    with dask.config.set(WITH_NANNIES | (DASHBOARD if dashboard else {})):
+    with dask.config.set(settings):
         with told_as(NOT_STARTED):
             cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL, security=security)
         with client_of(cluster) as client:
@@ -133,16 +153,13 @@ def own_security() -> Any:
         ) from error
 
 
-def _close(client: Any, cluster: Any, seconds: float) -> None:
-    """End a client and a cluster.  What does not end in time, a tile in a thread, is left to the
+def close(part: Any, seconds: float) -> None:
+    """End a client or a cluster.  What does not end in time, a tile in a thread, is left to the
     end of this process; neither it nor a second attempt at exit may hide why the run was stopped.
     """
-    for part in (client, cluster):
-        if part is not None:
-            # Of what an interrupt has cancelled, Dask may raise errors of its own.
-            with contextlib.suppress(Exception):
-                part.close(timeout=seconds)
-    cluster.shutdown_on_close = False
+    # Of what an interrupt has cancelled, Dask may raise errors of its own.
+    with contextlib.suppress(Exception):
+        part.close(timeout=seconds)
 
 
 @contextmanager
@@ -162,11 +179,11 @@ def gpu_client(gpus: tuple[str, ...], *, dashboard: bool = False) -> Iterator[An
 
 
 @contextmanager
-def client_of(cluster: Any, leave_seconds: float = LEAVE_SECONDS) -> Iterator[Any]:
+def client_of(cluster: Any) -> Iterator[Any]:
     """Give a client of a cluster of this process, and end both: quickly after an error."""
     from distributed import Client
 
-    seconds = leave_seconds
+    seconds = LEAVE_SECONDS
     client = None
     try:
         with told_as(NOT_STARTED):
@@ -174,7 +191,10 @@ def client_of(cluster: Any, leave_seconds: float = LEAVE_SECONDS) -> Iterator[An
         yield client
         seconds = CLOSE_SECONDS
     finally:
-        _close(client, cluster, seconds)
+        if client is not None:
+            close(client, seconds)
+        close(cluster, seconds)
+        cluster.shutdown_on_close = False
 
 
 def wait_for_workers(client: Any, seconds: float = 60.0) -> tuple[int, int]:

@@ -106,6 +106,32 @@ def address_in(file: Path) -> str:
         time.sleep(0.1)
 
 
+@contextmanager
+def client_of_file(file: Path, tls: Tls | None = None) -> Iterator[Any]:
+    """Give a client of the scheduler that writes its address into a file.
+
+    The file may be there already, of a scheduler that has ended: it is read again for as long as
+    nothing answers, as it is waited for.  Raises BackendError as :func:`remote_client` does.
+    """
+    deadline = time.monotonic() + FILE_SECONDS
+    while True:
+        address = address_in(file)
+        _, host, port = _parts_of(address)
+        try:
+            socket.create_connection((host, port), timeout=GREETING_SECONDS).close()
+            break
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise BackendError(
+                    f"`scheduler_file={file}`: nothing answers at {address} within "
+                    f"{FILE_SECONDS:g} s ({type(error).__name__}); its scheduler has ended: start "
+                    "one with dask scheduler --scheduler-file FILE"
+                ) from None
+        time.sleep(0.2)
+    with remote_client(address, tls) as client:
+        yield client
+
+
 CERTIFICATES = (
     "give `tls_ca_file`, `tls_cert` and `tls_key`, or set distributed.comm.tls in Dask's "
     "configuration"

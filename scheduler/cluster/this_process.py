@@ -1,6 +1,7 @@
 """Can workers be started from this process?  Otherwise it would hang, or fail in pages of text."""
 
 import ast
+import math
 import os
 import sys
 from types import FrameType
@@ -41,7 +42,7 @@ def check_this_process(processes: int) -> None:
             "start it with multiprocessing's 'spawn'"
         )
     _Forks.has_run = True
-    _allow_files(FILES_FIRST + FILES_EACH * processes)
+    allow_files(FILES_FIRST + FILES_EACH * processes)
     if not processes:
         return
     import multiprocessing
@@ -58,21 +59,45 @@ def check_this_process(processes: int) -> None:
         )
 
 
-def _allow_files(needed: int) -> None:
-    """Raise the limit of open files to what is needed, or say how."""
+def allow_files(needed: int) -> None:
+    """Raise the limit of open files to what is needed, or say how, in a BackendError."""
+    limits = _limits()
+    if limits is None:
+        return
+    soft, hard = limits
+    if soft >= needed:
+        return
+    if hard < needed:
+        raise BackendError(
+            f"this process may open {hard:.0f} files, the run needs {needed}; raise the limit "
+            f"(ulimit -n {needed}) or give fewer `workers`"
+        )
+    _set_soft_limit(needed)
+
+
+def allow_all_files() -> None:
+    """Raise the limit of open files to all that may be had."""
+    limits = _limits()
+    if limits is not None and limits[0] < limits[1] < math.inf:
+        _set_soft_limit(int(limits[1]))
+
+
+def _limits() -> tuple[float, float] | None:
+    """Return how many files may be open, and how far that may be raised; None if not known."""
     try:
         import resource
     except ImportError:  # not on this system
-        return
+        return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise BackendError(
-            f"this process may open {hard} files, the run needs {needed}; raise the limit "
-            f"(ulimit -n {needed}) or give fewer `workers`"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    without = resource.RLIM_INFINITY
+    return (math.inf if soft == without else soft, math.inf if hard == without else hard)
+
+
+def _set_soft_limit(files: int) -> None:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
 
 
 def _unguarded_line() -> str:

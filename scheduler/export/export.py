@@ -269,6 +269,6 @@ def _workers(place: Place, nbytes: int, keys_folder: Path) -> Iterator[tuple[Any
     if nbytes <= INLINE_BYTES and place.kind == "local":
         yield None, 1
         return
-    with place.connect(keys_folder=keys_folder) as client:
-        _, threads = wait_for_workers(client)
-        yield client, threads
+    with place.connect(keys_folder) as connected:
+        _, threads = wait_for_workers(connected.client)
+        yield connected.client, threads

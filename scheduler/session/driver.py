@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tiledsim.errors import RunError
 from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
+from tiledsim.scheduler.cluster.supply import Supply
 from tiledsim.scheduler.journal.failure_logs import MOST_LOGS
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.record_table import numbers
@@ -25,6 +26,7 @@ from tiledsim.scheduler.session.collaborators import Task
 from tiledsim.scheduler.session.events import (
     Callback,
     Event,
+    JobsTold,
     TileFailed,
     TileRetried,
     TilesDone,
@@ -54,7 +56,7 @@ class Driver:
     def __init__(
         self, client: Any, job: Job, journal: Journal, lease: Lease, done: NDArray[np.bool_], *,
         attempts: int, first_batch: int, callbacks: tuple[Callback, ...],
-        deadline: Deadline | None = None, task: Task = render_tiles,
+        deadline: Deadline | None = None, task: Task = render_tiles, supply: Supply | None = None,
     ) -> None:  # fmt: skip
         """``done`` [tiles] says which tiles have a record; it is kept up to date."""
         self._client = client
@@ -65,6 +67,7 @@ class Driver:
         self._callbacks = callbacks
         self._deadline = deadline
         self._task = task
+        self._supply = supply
         self._size = BatchSize(first_batch)
         self._unsent = int(done.size - np.count_nonzero(done))
         self._source = numbers(~done)
@@ -272,6 +275,15 @@ class Driver:
         if waits and not self._waits:
             self._tell(WorkersAwaited(crew.seconds_without))
         self._waits = waits
+        if self._supply is not None:
+            self._hear(self._supply, crew)
+
+    def _hear(self, supply: Supply, crew: Crew) -> None:
+        """Pass on what is new of the workers that were asked for; end where none will come."""
+        if news := supply.news():
+            self._tell(JobsTold(news.state, news.lines))
+        if not crew.workers and (why := supply.why_over()):
+            raise RunError(why)
 
 
 def _completed(running: Any) -> list[tuple[Any, Any]]:

@@ -65,6 +65,16 @@ class WorkerDismissed:
 
 
 @dataclass(frozen=True)
+class JobsTold:
+    """What a batch system says of the jobs that bring the workers."""
+
+    state: str
+    """In a few words; empty when all is as it should be."""
+    lines: tuple[str, ...]
+    """What happened, for a log."""
+
+
+@dataclass(frozen=True)
 class TilesDone:
     """Tiles that are written.  The journal has them at its next flush, within seconds."""
 
@@ -103,6 +113,10 @@ Event = (
     | WorkersCounted
     | WorkersAwaited
     | WorkerDismissed
+
+
+@dataclass(frozen=True)
+    | JobsTold
     | TilesDone
     | TileRetried
     | TileFailed

@@ -7,6 +7,7 @@ import numpy as np
 
 from tiledsim.errors import RunError
 from tiledsim.scheduler.cluster.local import wait_for_workers
+from tiledsim.scheduler.cluster.supply import Supply
 from tiledsim.scheduler.journal.failure_logs import clear_logs, write_logs
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.journal.records_of_store import read_records
@@ -25,6 +26,7 @@ from tiledsim.scheduler.store.lease import Lease
 def run_session(
     client: Any, lease: Lease, job: Job, plan: Plan, *, attempts: int,
     callbacks: tuple[Callback, ...], deadline: Deadline | None, task: Task = render_tiles,
+    supply: Supply | None = None,
 ) -> None:  # fmt: skip
     """Render what has no record yet.
 
@@ -48,6 +50,7 @@ def run_session(
     driver = Driver(
         client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,
         first_batch=int(BATCH_SECONDS / max(guess, 1e-6)), deadline=deadline, task=task,
+        supply=supply,
     )  # fmt: skip
     started = time.perf_counter()
     try:

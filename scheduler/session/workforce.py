@@ -8,10 +8,12 @@ from types import TracebackType
 from typing import Any
 
 from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
+from tiledsim.scheduler.cluster.supply import LEAVES
 from tiledsim.scheduler.journal.journal_file import Session
 
 TOPIC = "all"
 """The scheduler's own topic, on which it tells of workers that come and go."""
+HEARD = ("add-worker", "remove-worker", LEAVES)
 
 
 class Crew:
@@ -26,6 +28,7 @@ class Crew:
         self._heard: deque[dict[str, Any]] = deque()
         self._names: dict[str, tuple[str, int]] = {}
         self._present: dict[str, float] = {}
+        self._leaving: set[str] = set()
         self._most_workers = self._most_threads = self._lost = 0
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._began = self._counted = self._manned = time.monotonic()
@@ -49,7 +52,7 @@ class Crew:
     def _hear(self, event: tuple[float, Any]) -> None:
         """Keep an event for later; called by the client's own thread."""
         _, message = event
-        if isinstance(message, dict) and message.get("action") in ("add-worker", "remove-worker"):
+        if isinstance(message, dict) and message.get("action") in HEARD:
             self._heard.append(message)
 
     def _look(self) -> None:
@@ -104,8 +107,12 @@ class Crew:
         while self._heard:
             message = self._heard.popleft()
             changed = True
-            if message["action"] == "remove-worker" and not message.get("expected", False):
-                self._lost += 1
+            worker = message.get("worker")
+            if message["action"] == LEAVES:
+                self._leaving.add(str(worker))
+            elif message["action"] == "remove-worker":
+                as_planned = message.get("expected", False) or worker in self._leaving
+                self._lost += not as_planned
         if changed and self._client.status == "running":
             self._look()
 

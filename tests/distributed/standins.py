@@ -1,4 +1,4 @@
-"""Stand-ins for programs of clusters: sbatch, squeue and scancel that run jobs here; nvidia-smi."""
+"""Stand-ins for programs of clusters: sbatch, squeue, scancel… that run jobs here; nvidia-smi."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SBATCH = """#!/bin/bash
-if [ -e {folder}/refuse ]; then
+if [ -e {folder}/refuse ] && [ "$(ls {folder}/jobs | wc -l)" -ge "$(cat {folder}/refuse)" ]; then
     echo "sbatch: error: Batch job submission failed: Invalid account" >&2; exit 1
 fi
 [ "$1" = --test-only ] && exit 0
@@ -22,12 +22,21 @@ for word in "$@"; do
     case $word in --jobs=*) ids=${{word#--jobs=}};; esac
 done
 for id in ${{ids//,/ }}; do
-    if kill -0 $(cat {folder}/pid-$id) 2> /dev/null; then echo $id; fi
+    if kill -0 $(cat {folder}/pid-$id) 2> /dev/null; then
+        echo "$id|RUNNING|None"
+    else
+        echo "$id|FAILED|NonZeroExitCode"
+    fi
 done
 """
 SCANCEL = """#!/bin/bash
-kill -TERM -- -$(cat {folder}/pid-$1) 2> /dev/null
-echo $1 >> {folder}/cancelled
+for id in "$@"; do
+    kill -TERM -- -$(cat {folder}/pid-$id) 2> /dev/null
+    echo $id >> {folder}/cancelled
+done
+"""
+SCONTROL = """#!/bin/bash
+echo "JobId=${{@: -1}} JobState=FAILED ExitCode=3:0 StdErr={folder}/log-${{@: -1}}"
 """
 NVIDIA_SMI = """#!/bin/sh
 for number in {numbers}; do echo "$number, GPU-$number-5e3a"; done
@@ -42,14 +51,15 @@ def install(folder: Path, name: str, text: str) -> None:
 
 
 class Slurm:
-    """A folder with the three programs, and what became of the jobs."""
+    """A folder with the programs, and what became of the jobs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs = folder / "bin"
         self.programs.mkdir()
         (folder / "jobs").mkdir()
-        for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
+        for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL),
+                           ("scontrol", SCONTROL)):  # fmt: skip
             install(self.programs, name, text.format(folder=folder))
 
     @property

@@ -1,0 +1,12 @@
+"""The command ``tiledsim`` with workers whose tiles take as long as TILEDSIM_TEST_FAULTS says."""
+
+from functools import partial
+
+from tests.distributed.fakes import faulty_render_tiles
+from tiledsim.cli.main import main
+from tiledsim.scheduler import launch
+from tiledsim.scheduler.session.collaborators import Collaborators
+
+if __name__ == "__main__":
+    launch.Collaborators = partial(Collaborators, task=faulty_render_tiles)  # type: ignore[misc, assignment]
+    main()

@@ -113,9 +113,6 @@ Event = (
     | WorkersCounted
     | WorkersAwaited
     | WorkerDismissed
-
-
-@dataclass(frozen=True)
     | JobsTold
     | TilesDone
     | TileRetried

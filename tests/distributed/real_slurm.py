@@ -9,6 +9,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,8 +137,19 @@ def _free_ports(count: int) -> int:
 
 
 @contextmanager
-def real_slurm(folder: Path) -> Iterator[RealSlurm]:
-    """Start a SLURM in a folder, and end it with what is left of its jobs."""
+def real_slurm() -> Iterator[RealSlurm]:
+    """Start a SLURM in a folder of its own, and end it with what is left of its jobs."""
+    # Not in pytest's folders: munged wants all above its socket to be open to everybody.
+    folder = Path(tempfile.mkdtemp(prefix="tiledsim-slurm-", dir="/tmp"))
+    try:
+        with _started(folder) as slurm:
+            yield slurm
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[RealSlurm]:
     for name in ("state", "spool", "log", "run", "dev"):
         (folder / name).mkdir(parents=True)
     for place in (folder, folder / "run"):  # munged wants nobody else to write there

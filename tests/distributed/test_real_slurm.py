@@ -34,9 +34,9 @@ JOB: dict[str, Any] = {"cores": 1, "memory": "1GB", "interface": "lo"}
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSlurm]:
+def installed() -> Iterator[RealSlurm]:
     """A SLURM for all tests of this file."""
-    with real_slurm(tmp_path_factory.mktemp("slurm")) as slurm:
+    with real_slurm() as slurm:
         yield slurm
 
 

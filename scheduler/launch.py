@@ -50,6 +50,7 @@ from tiledsim.scheduler.session.opening.repair import repair
 from tiledsim.scheduler.session.plan import make_plan, refuse_what_does_not_fit
 from tiledsim.scheduler.session.session import run_session
 from tiledsim.scheduler.session.task import Job
+from tiledsim.scheduler.session.tile_order import cost_classes
 from tiledsim.scheduler.session.time_limit import OVERTIME, Deadline
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store import pyramid
@@ -247,6 +248,7 @@ class _Run:
                     client, lease, job, plan, attempts=options.attempts,
                     callbacks=self._callbacks, deadline=self._deadline, task=self._with.task,
                     supply=connected.supply,
+                    classes=None if self._photons else cost_classes(scene, layout),
                 )  # fmt: skip
                 return finish(lease, run, layout, scene)
             finally:

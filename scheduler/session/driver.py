@@ -19,10 +19,10 @@ from tiledsim.scheduler.cluster.dask_errors import CONNECTION_LOST, told_as
 from tiledsim.scheduler.cluster.supply import Supply
 from tiledsim.scheduler.journal.failure_logs import MOST_LOGS
 from tiledsim.scheduler.journal.journal import Journal
-from tiledsim.scheduler.journal.record_table import numbers
 from tiledsim.scheduler.journal.tile_record import Outcome, TileFailure, TileRecord, Unfit
 from tiledsim.scheduler.session.batches import Batch, BatchSize
 from tiledsim.scheduler.session.collaborators import Task
+from tiledsim.scheduler.session.copies import Copies
 from tiledsim.scheduler.session.events import (
     Callback,
     Event,
@@ -35,6 +35,7 @@ from tiledsim.scheduler.session.events import (
     WorkersCounted,
 )
 from tiledsim.scheduler.session.task import Job, render_tiles
+from tiledsim.scheduler.session.tile_order import expensive_first
 from tiledsim.scheduler.session.time_limit import Deadline
 from tiledsim.scheduler.session.workforce import Crew
 from tiledsim.scheduler.store.files import what_failed
@@ -46,8 +47,9 @@ FLUSH_RECORDS = 4096
 WORKERLESS_SECONDS = 30.0
 """After so long without a worker it is said that the run waits for one, or, where the last ones
 left because they could not render, the run ends."""
-TASKS_PER_THREAD = 3
-"""Under way at once: one runs, one waits at the worker, one at the scheduler."""
+TASKS_PER_THREAD = 2
+"""Under way at once: one runs, one waits at the scheduler.  At both ends of a run one alone: Dask
+gives a worker a second task until it has seen many, and that task keeps others waiting."""
 
 
 class Driver:
@@ -57,8 +59,11 @@ class Driver:
         self, client: Any, job: Job, journal: Journal, lease: Lease, done: NDArray[np.bool_], *,
         attempts: int, first_batch: int, callbacks: tuple[Callback, ...],
         deadline: Deadline | None = None, task: Task = render_tiles, supply: Supply | None = None,
+        classes: NDArray[np.uint8] | None = None,
     ) -> None:  # fmt: skip
-        """``done`` [tiles] says which tiles have a record; it is kept up to date."""
+        """``done`` [tiles] says which tiles have a record; it is kept up to date.  ``classes``
+        [tiles of a shot] says which are expensive (tile_order).
+        """
         self._client = client
         self._job = job
         self._journal = journal
@@ -70,7 +75,7 @@ class Driver:
         self._supply = supply
         self._size = BatchSize(first_batch)
         self._unsent = int(done.size - np.count_nonzero(done))
-        self._source = numbers(~done)
+        self._source = expensive_first(done, classes)
         self._alone: deque[tuple[int, int, str]] = deque()
         """Tiles that are sent by themselves, and on which worker they failed."""
         self._elsewhere: dict[str, tuple[Any, set[str]]] = {}
@@ -84,7 +89,8 @@ class Driver:
         self._flushed = time.monotonic()
         self._journal_failed = False
         self._waits = False
-        self._tasks = 0
+        self._copies = Copies()
+        self.tasks_sent = 0
         self.done = done
         self.finished = 0
         """Tiles of this session."""
@@ -99,17 +105,23 @@ class Driver:
         for callback in self._callbacks:
             callback(event)
 
-    def _next_batch(self, threads: int) -> tuple[Batch, str]:
+    @property
+    def _left(self) -> int:
+        """Tiles that are not sent yet, but for those that go alone."""
+        return self._unsent + len(self._returned)
+
+    def _next_batch(self) -> tuple[Batch, str]:
         """Return what to send next, nothing at the end, and a worker that is to be avoided: tiles
         that failed, one by one; those that came back untouched; new ones.  Near the deadline,
         nothing.
         """
         if self._deadline is not None and self._deadline.is_near():
             return Batch.of(()), ""
-        if self._alone:
+        while self._alone:
             index, attempt, worker = self._alone.popleft()
-            return Batch.of([(index, attempt)]), worker
-        size = self._size.next(self._unsent + len(self._returned), threads)
+            if not self.done[index]:  # by a copy, meanwhile
+                return Batch.of([(index, attempt)]), worker
+        size = self._size.next(self._left)
         if self._returned:
             several = range(min(size, len(self._returned)))
             return Batch.of(self._returned.popleft() for _ in several), ""
@@ -130,7 +142,10 @@ class Driver:
                 self._refill(running, waiting, crew)
                 while waiting:
                     for future, result in _completed(running):
-                        batch = waiting.pop(future.key)
+                        batch = waiting.pop(future.key, None)
+                        if batch is None:  # another copy was faster
+                            continue
+                        self._copies.forget(future.key)
                         _, others = self._elsewhere.pop(future.key, (None, None))
                         if future.status == "finished":
                             self._take(batch, result, crew)
@@ -140,6 +155,7 @@ class Driver:
                             self._recover(batch, future.status, result)
                     if len(self._unwritten) >= FLUSH_RECORDS or self._due():
                         self._flush(crew)
+                    self._drop_what_is_done(waiting)
                     self._refill(running, waiting, crew)
             finally:
                 self._flush(crew)
@@ -147,22 +163,49 @@ class Driver:
     def _refill(self, running: Any, waiting: dict[str, Batch], crew: Crew) -> None:
         """Send batches until enough are under way."""
         threads = max(crew.threads, 1)
-        while len(waiting) < max(4, TASKS_PER_THREAD * threads):
-            batch, avoided = self._next_batch(threads)
+        self._size.set_threads(threads)
+        while len(waiting) < self._window(threads):
+            batch, avoided = self._next_batch()
+            if not batch:
+                batch = self._next_copy(waiting, crew)
             if not batch:
                 return
-            self._tasks += 1
+            self.tasks_sent += 1
             others = set(crew.others(avoided)) - self._dismissed if avoided else set()
             with told_as(CONNECTION_LOST):
                 future = self._client.submit(
                     self._task, self._job, batch, pure=False, retries=0,
                     workers=sorted(others) or None,
-                    key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self._tasks}",
+                    key=f"tiles-{self._job.scene_hash[:8]}-{time.time_ns():x}-{self.tasks_sent}",
                 )  # fmt: skip
             waiting[future.key] = batch
+            self._copies.note(future.key)
             if others:
                 self._elsewhere[future.key] = future, others
             running.add(future)
+
+    def _window(self, threads: int) -> int:
+        """Return how many tasks may be under way."""
+        if self.tasks_sent < 2 * threads or self._size.is_near_the_end(self._left):
+            return threads
+        return TASKS_PER_THREAD * threads
+
+    def _next_copy(self, waiting: dict[str, Batch], crew: Crew) -> Batch:
+        """Return a tile that another worker has had for too long; there are threads to spare."""
+        near = self._deadline is not None and self._deadline.is_near()
+        if near or crew.workers < 2:
+            return Batch.of(())
+        return Batch.of(islice(self._copies.due(waiting, self._size.tile_seconds), 1))
+
+    def _drop_what_is_done(self, waiting: dict[str, Batch]) -> None:
+        """Wait no longer for tasks whose tiles are done: a copy of each was faster."""
+        if not self._copies.any:
+            return
+        for key, batch in list(waiting.items()):
+            if all(self.done[index] for index, _ in batch):
+                del waiting[key]
+                self._elsewhere.pop(key, None)
+                self._copies.forget(key)
 
     def _let_anyone(self, crew: Crew) -> None:
         """Take back tiles that may go to workers alone that have all left."""
@@ -187,8 +230,9 @@ class Driver:
             spent += result.render_seconds + result.write_seconds
             if not self.done[result.index]:
                 self.done[result.index] = True
+                self.failed.pop(result.index, None)  # a copy may have failed
                 new.append(result)
-        self._returned.extend(untouched.items())
+        self._returned.extend(t for t in untouched.items() if not self.done[t[0]])
         if tiles:
             self._size.learn(tiles, spent)
             if self._deadline is not None:
@@ -232,12 +276,16 @@ class Driver:
         if status == "cancelled" and len(batch) == 1:
             reason = "the task was cancelled, with its worker or by the scheduler"
         for index, attempt in batch:
+            if self.done[index]:
+                continue
             if len(batch) > 1:  # which of them it was is not known: none is charged
                 self._alone.append((index, attempt, ""))
             else:
                 self._retry(TileFailure(index, attempt, "?", reason))
 
     def _retry(self, failure: TileFailure) -> None:
+        if self.done[failure.index]:  # by a copy
+            return
         self._failures.append(replace(failure, log=""))
         if failure.attempt < self._attempts:
             self._alone.append((failure.index, failure.attempt + 1, failure.worker))

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiledsim.errors import RunError
 from tiledsim.scheduler.cluster.local import wait_for_workers
@@ -26,7 +27,7 @@ from tiledsim.scheduler.store.lease import Lease
 def run_session(
     client: Any, lease: Lease, job: Job, plan: Plan, *, attempts: int,
     callbacks: tuple[Callback, ...], deadline: Deadline | None, task: Task = render_tiles,
-    supply: Supply | None = None,
+    supply: Supply | None = None, classes: NDArray[np.uint8] | None = None,
 ) -> None:  # fmt: skip
     """Render what has no record yet.
 
@@ -50,7 +51,7 @@ def run_session(
     driver = Driver(
         client, job, journal, lease, done, attempts=attempts, callbacks=callbacks,
         first_batch=int(BATCH_SECONDS / max(guess, 1e-6)), deadline=deadline, task=task,
-        supply=supply,
+        supply=supply, classes=classes,
     )  # fmt: skip
     started = time.perf_counter()
     try:

@@ -5,8 +5,8 @@ import time
 from tiledsim.scheduler.session.batches import BATCH_SECONDS
 
 OVERTIME = "stopped at the time limit"
-AHEAD = 4
-"""A batch waits for up to three others of its thread (driver.TASKS_PER_THREAD), then runs."""
+AHEAD = 3
+"""A batch waits for up to two others of its thread (driver.TASKS_PER_THREAD), then runs."""
 
 
 class Deadline:

@@ -46,13 +46,13 @@ class Journal:
         """The store, for messages."""
         return self._files.url
 
-    def parts(self, *, any_name: bool = False) -> list[str]:
-        """Return the keys of the files, in their order; StoreError for those of another version.
+    def parts(self) -> list[str]:
+        """Return the keys of the files, in their order.
 
-        ``any_name`` returns files that are no parts of a journal too.
+        Raises StoreError for those of another version, and for a file of somebody's.
         """
         keys = sorted(self._files.keys(PREFIX))
-        for key in keys if not any_name else ():
+        for key in keys:
             if re.fullmatch(r"\d{8}\.jsonl", key[len(PREFIX) :]):
                 raise StoreError(
                     f"{self.url}: its journal was written by an earlier tiledsim and cannot be "
@@ -64,8 +64,6 @@ class Journal:
 
     def is_sound(self, key: str, tiles: int) -> bool:
         """Whether a file can be read and speaks of tiles of the run only."""
-        if not re.fullmatch(r"\d{8}-[0-9a-f]{12}\.npz", key[len(PREFIX) :]):
-            return False
         try:
             self.load(key, tiles)
         except StoreError:

@@ -17,6 +17,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from tiledsim.errors import StoreError
+from tiledsim.scheduler.store.contents import ANGLE, DIMENSIONS, FOLDERS
 from tiledsim.scheduler.store.documents import lengthen_document
 from tiledsim.scheduler.store.files import Files, LocalFiles, ObjectFiles, Writer
 from tiledsim.scheduler.store.folder import sync_to_disk
@@ -27,10 +28,6 @@ from tiledsim.tile import Tile
 
 FORMAT = "tiledsim"
 FORMAT_VERSION = 2
-DIMENSIONS = ("shot", "panel", "slow", "fast")
-ANGLE = "angle_deg"
-FOLDERS = ("image", *DIMENSIONS, ANGLE, "geometry", "shots", "pyramid", "tiles", "run")
-"""All that a store has beside its root document; nothing else is ever deleted."""
 UNFINISHED = "tiledsim_being_made"
 """An attribute of a store whose making, or replacing, has begun and not ended: by whom."""
 
@@ -57,11 +54,6 @@ def exists(files: Files) -> bool:
         return UNFINISHED not in json.loads(document or b"null")["attributes"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return True
-
-
-def foreign(files: Files) -> list[str]:
-    """Return the names of what is at a location and not of a store of tiledsim."""
-    return [name for name in files.names("") if name not in (ROOT, *FOLDERS)]
 
 
 def read_attributes(files: Files) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from tiledsim.scheduler.journal.record_table import Records
 from tiledsim.scheduler.journal.tile_record import TileRecord
 from tiledsim.scheduler.results.verify import verify
 from tiledsim.scheduler.store.files import LocalFiles, open_files
+from tiledsim.scheduler.store.image import UNFINISHED
 
 
 def everything(folder: Path) -> dict[str, object]:
@@ -304,11 +305,43 @@ def test_a_wrong_checksum_is_found_and_not_believed(half: Path, small: Experimen
 # -- what --overwrite may delete -------------------------------------------------------------------
 
 
-def test_overwrite_spares_what_was_put_into_a_store(half: Path, small: Experiment) -> None:
-    (half / "notes").mkdir()
-    (half / "notes" / "thesis.tex").write_text("years of work")
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("notes/thesis.tex", "notes"), ("run/my_notes.txt", "run/my_notes.txt"),
+        ("run/journal/00000000.txt", "run/journal/00000000.txt"),
+        ("run/scene/mine.npy", "run/scene/mine.npy"), ("tiles/mine/a.txt", "tiles/mine/a.txt"),
+        ("geometry/mine.txt", "geometry/mine.txt"), ("image/picture.png", "image/picture.png"),
+        ("image/c/backup/0", "image/c/backup"), ("pyramid/mine.txt", "pyramid/mine.txt"),
+        ("slow/c/0.bak", "slow/c/0.bak"),
+    ],
+)  # fmt: skip
+def test_overwrite_spares_what_was_put_into_a_store(
+    half: Path, small: Experiment, file: str, named: str
+) -> None:
+    (half / file).parent.mkdir(exist_ok=True, parents=True)
+    (half / file).write_text("years of work")
     said = refused(lambda: run(small, half, overwrite=True), half.parent)
-    assert "holds 'notes', which is not of tiledsim" in said
+    assert f"holds {named!r}, which is not of tiledsim" in said
+
+
+def test_what_was_put_into_a_half_made_store_stays(tmp_path: Path, small: Experiment) -> None:
+    place = tmp_path / "a.zarr"
+    (place / "run").mkdir(parents=True)
+    (place / "run" / "thesis.tex").write_text("years of work")
+    made = {"zarr_format": 3, "node_type": "group", "attributes": {UNFINISHED: "a"}}
+    (place / "zarr.json").write_text(json.dumps(made))
+    assert "thesis.tex" in refused(lambda: run(small, place), tmp_path)
+
+
+def test_all_that_a_finished_store_has_may_be_overwritten(tmp_path: Path) -> None:
+    """One with every folder that there is: a pyramid, frames, a table of shots."""
+    place = tmp_path / "a.zarr"
+    experiment = make_experiment(size_px=(2049, 2049)).replace(
+        rotation={"start_deg": 0.0, "step_deg": 1.0, "frames": 2}
+    )
+    first = run(experiment, place, fsync=False)
+    assert run(experiment, place, fsync=False, overwrite=True).images == first.images
 
 
 def test_overwrite_through_a_link(half: Path, small: Experiment, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scene import Scene
 from tiledsim.scheduler.options import RunOptions
+from tiledsim.scheduler.session.opening.existing import check_all_ours
 from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
@@ -33,6 +34,7 @@ def create_store(
 
     Raises StoreError, or RunError for a full disk; what is half made then is made anew.
     """
+    check_all_ours(files)
     run = uuid.uuid4().hex
     attributes = {
         "run": run,

@@ -26,7 +26,7 @@ def repair(files: Writer, scene: Scene, layout: Layout) -> None:
         files.remove(f"{SCENES}/{scene.hash}/")
         save_scene(files, scene)
     journal = Journal(files)
-    lost = [key for key in journal.parts(any_name=True) if not journal.is_sound(key, layout.tiles)]
+    lost = [key for key in journal.parts() if not journal.is_sound(key, layout.tiles)]
     for key in lost:
         files.delete(key)
     damaged = [damage.index for damage in find_damage(files, layout, read_records(files, layout))]

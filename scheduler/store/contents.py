@@ -1,0 +1,56 @@
+"""What a store consists of, by name; all else is somebody's, and is never deleted."""
+
+import re
+
+from tiledsim.scheduler.store.answers import Files
+from tiledsim.scheduler.store.shards import ROOT
+
+DIMENSIONS = ("shot", "panel", "slow", "fast")
+ANGLE = "angle_deg"
+FOLDERS = ("image", *DIMENSIONS, ANGLE, "geometry", "shots", "pyramid", "tiles", "run")
+"""All that a store has beside its root document."""
+_ARRAY = r"(zarr\.json|c(/\d+)*)"
+_KNOWN = re.compile(
+    "|".join((
+        rf"({'|'.join((*DIMENSIONS, ANGLE))})/{_ARRAY}",
+        rf"(geometry|shots|tiles)/(zarr\.json|[^/]+/{_ARRAY})",
+        r"run/(zarr\.json|lease/.*)",
+        r"run/journal/\d{8}(-[0-9a-f]{12}\.npz|\.jsonl)",
+        r"run/scene/(\.scene-.*|[0-9a-f]{64}/(scene\.json|[^/]+\.npy))",
+        r"run/failures/tile-\d+\.txt",
+    )),
+    re.DOTALL,
+)  # fmt: skip
+
+
+def foreign(files: Files) -> str:
+    """Name something at the place of a store that is not of one; empty where there is nothing.
+
+    Below the chunks of the image and of its smaller copies, which may be millions, only the first
+    level is looked at.
+    """
+    for name in files.names(""):
+        if name not in (ROOT, *FOLDERS):
+            return name
+    large = ["image/", *(f"pyramid/{level}/" for level in _levels(files))]
+    for array in large:
+        for name in files.names(array):
+            if name not in ("zarr.json", "c"):
+                return array + name
+        for name in files.names(f"{array}c/"):
+            if not name.isdecimal():
+                return f"{array}c/{name}"
+    for folder in FOLDERS:
+        if folder not in ("image", "pyramid"):
+            for key in files.keys(f"{folder}/"):
+                if not _KNOWN.fullmatch(key):
+                    return key
+    return next((f"pyramid/{name}" for name in files.names("pyramid/") if not _is_level(name)), "")
+
+
+def _levels(files: Files) -> list[str]:
+    return [name for name in files.names("pyramid/") if name.isdecimal()]
+
+
+def _is_level(name: str) -> bool:
+    return name == "zarr.json" or name.isdecimal()

@@ -185,7 +185,10 @@ class _Run:
         missing = 1.0
         if kept and isinstance(files, LocalFiles):
             missing = _missing(files, layout, damaged=options.repair)
-        refuse_what_does_not_fit(plan, files, local=place.on_this_machine, missing=missing)
+        refuse_what_does_not_fit(
+            plan, files, local=place.on_this_machine, missing=missing,
+            overwrite=options.overwrite,
+        )  # fmt: skip
         for callback in self._callbacks:
             callback(Connecting(place.kind, place.workers))
         with place.connect(_folder_beside(files), files.url, tell=self._tell_news) as connected:

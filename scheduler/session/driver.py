@@ -246,7 +246,7 @@ class Driver:
             if failure.ends_the_run:
                 raise RunError(
                     f"{self._job.layout.tile_at(failure.index)} could not be written: "
-                    f"{failure.error}; free some room there"
+                    f"{failure.error}"
                 )
             if failure.ends_the_worker:
                 self._dismiss(Unfit(failure.worker, failure.error), crew)

@@ -181,12 +181,12 @@ def _float64_cost(scene: Any, capability: str) -> float | None:
 
 
 def refuse_what_does_not_fit(
-    plan: Plan, files: Files, *, local: bool, missing: float = 1.0
+    plan: Plan, files: Files, *, local: bool, missing: float = 1.0, overwrite: bool = False
 ) -> None:
     """Raise ExperimentError or StoreError where memory or disk cannot hold the run.
 
     ``local`` says that the workers are on this machine; ``missing`` is the share of the tiles that
-    a store does not have yet.
+    a store does not have yet; ``overwrite`` says that what is there goes first.
     """
     needed = plan.workers * plan.worker_bytes
     available = memory_bytes()
@@ -198,11 +198,18 @@ def refuse_what_does_not_fit(
     if isinstance(files, LocalFiles):
         free = shutil.disk_usage(_existing_parent(files.folder)).free
         needed = round(plan.bytes_to_write * missing)
+        if needed > free and overwrite:
+            free += _bytes_in(files.folder)
         if needed > free:
             raise StoreError(
                 f"{files.url}: up to {human_bytes(needed)} are to be written and "
                 f"{human_bytes(free)} are free on that disk; free some or write elsewhere"
             )
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the room that the files of a folder take."""
+    return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
 
 
 def _existing_parent(folder: Path) -> Path:

@@ -6,13 +6,11 @@ configuration, and a worker that cannot honour a task fails instead of falling b
 
 import logging
 import os
-import shutil
 import socket
 import tempfile
 import threading
 import time
 import traceback
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -34,7 +32,7 @@ from tiledsim.scheduler.journal.tile_record import (
 )
 from tiledsim.scheduler.session.opening.photons import photons_of
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.files import NO_ROOM, LocalFiles, open_files
+from tiledsim.scheduler.store.files import ADVICE, LocalFiles, open_files
 from tiledsim.scheduler.store.layout import Layout
 from tiledsim.scheduler.store.pyramid import Pyramid
 from tiledsim.scheduler.store.shards import Shards, open_shards
@@ -96,19 +94,15 @@ def _load_scene(location: str, scene_hash: str) -> Any:
     files = open_files(location)
     if isinstance(files, LocalFiles):
         return Scene.load(files.folder / SCENES, scene_hash)
-    scratch = Path(tempfile.mkdtemp(prefix="tiledsim-scene-"))
-    try:
+    # The files go at once: what is mapped of them stays for as long as the scene is used, and
+    # nothing is left behind however this process ends.
+    with tempfile.TemporaryDirectory(prefix="tiledsim-scene-") as scratch:
         folder = f"{SCENES}/{scene_hash}/"
-        (scratch / scene_hash).mkdir()
+        copy = Path(scratch) / scene_hash
+        copy.mkdir()
         for name in files.names(folder):
-            (scratch / scene_hash / name).write_bytes(files.read(folder + name) or b"")
-        scene = Scene.load(scratch, scene_hash)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    # A worker may serve many runs: the copy goes when its scene does, at the latest at exit.
-    weakref.finalize(scene, shutil.rmtree, scratch, ignore_errors=True)
-    return scene
+            (copy / name).write_bytes(files.read(folder + name) or b"")
+        return Scene.load(Path(scratch), scene_hash)
 
 
 @lru_cache(maxsize=4)
@@ -230,9 +224,10 @@ def _failure(index: int, attempt: int, error: Exception) -> TileFailure:
     lost = getattr(error, "ends_the_process", False)
     if lost:
         _end_the_process(error)
-    full = isinstance(error, OSError) and error.errno in NO_ROOM
+    advice = ADVICE.get(error.errno or 0) if isinstance(error, OSError) else None
+    what = said(error) if advice is None else f"{said(error)}; {advice}"
     log = "".join(traceback.format_exception(error))[-LONGEST_LOG:]
-    return TileFailure(index, attempt, worker_name(), said(error), full, lost, log)
+    return TileFailure(index, attempt, worker_name(), what, advice is not None, lost, log)
 
 
 def said(error: Exception) -> str:

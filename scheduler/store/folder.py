@@ -20,6 +20,8 @@ from tiledsim.errors import StoreError
 from tiledsim.scheduler.store.answers import answered
 
 REMOVE_ATTEMPTS = 20
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+"""What file systems without hard links say."""
 DOORS = "run/lease"
 DOOR = ".door"
 
@@ -59,13 +61,20 @@ class LocalFiles:
 
     @answered
     def create(self, key: str, data: bytes) -> bool:
-        """Write a key that must not exist, by a link, which never replaces a file."""
+        """Write a key that must not exist, by a link, which never replaces a file.
+
+        On file systems without links it is written in its place, and is whole a moment later.
+        """
         target = self.folder / key
         made = self._complete(target, data, durable=True)
         try:
             os.link(made, target)
         except FileExistsError:
             return target.read_bytes() == data  # ours, of a call that was interrupted
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            return _create_in_place(target, data)
         finally:
             made.unlink(missing_ok=True)
         sync_to_disk(target)
@@ -129,6 +138,18 @@ class LocalFiles:
         from zarr.storage import LocalStore
 
         return LocalStore(self.folder)
+
+
+def _create_in_place(target: Path, data: bytes) -> bool:
+    """Write a file that must not exist where there are no links: it is empty for an instant."""
+    try:
+        with target.open("xb", buffering=0) as file:
+            file.write(data)
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return target.read_bytes() == data
+    sync_to_disk(target)
+    return True
 
 
 def _remove_tree(folder: Path) -> None:

@@ -30,7 +30,8 @@ STALE_SECONDS = 60.0
 """A lease that nobody renewed for so long belongs to a driver that is gone."""
 WATCH_SECONDS = 25.0
 """How long a lease that seems stale is watched before it is taken: clocks of machines differ."""
-
+HALF_MADE_SECONDS = 1.0
+"""How long a lease that says nothing is waited for."""
 LEAVE_SECONDS = 5.0
 """How long the end of a run waits for a renewal that is under way."""
 
@@ -161,8 +162,9 @@ class Lease:
         return self
 
     def _is_gone(self, key: str, holder: Holder | None) -> bool:
-        if holder is None:  # not written by a driver: its writes are whole
-            return True
+        if holder is None:  # no driver's; or one is writing it, on a disk without links
+            time.sleep(HALF_MADE_SECONDS)
+            return _parse(self._files.read(key) or b"") is None
         same = holder.numbering in ("", self._mine.numbering)
         if holder.host == self._mine.host and same:
             return not _is_running(holder)

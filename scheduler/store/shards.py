@@ -15,7 +15,6 @@ remains true whoever comes later.
 """
 
 import contextlib
-import errno
 import itertools
 import json
 import os
@@ -28,14 +27,13 @@ from typing import Any, Protocol
 from tiledsim.errors import StoreError
 from tiledsim.scheduler.store.answers import answered
 from tiledsim.scheduler.store.files import Files, LocalFiles, ObjectFiles
+from tiledsim.scheduler.store.folder import NO_LINKS
 
 ROOT = "zarr.json"
 ARRAYS = ("image", "pyramid")
 """Of a store, what tasks write into; the second is there for large panels."""
 MODE = 0o644
 """Of what is made: nobody else writes it, whatever the umask."""
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
-"""What file systems without hard links say."""
 
 
 MOST_LATE = 500

@@ -103,8 +103,11 @@ def test_another_machine(files: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("said", [b"", b"{}", b"\xff\x00", b'{"host": 1, "pid": "x"}', b"[" * 9999])
-def test_a_lease_that_says_nothing(files: LocalFiles, said: bytes) -> None:
+def test_a_lease_that_says_nothing(
+    files: LocalFiles, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No driver leaves one: its writes are whole."""
+    monkeypatch.setattr(lease, "HALF_MADE_SECONDS", 0.01)
     files.create(FIRST, said)
     with Lease(files):
         pass

@@ -2,6 +2,7 @@
 
 import distributed
 import pytest
+from distributed.comm import CommClosedError
 
 from tiledsim.errors import RunError, StoreError
 from tiledsim.scheduler.cluster.dask_errors import told_as
@@ -45,7 +46,7 @@ def test_workers_that_do_not_start(workers: int, monkeypatch: pytest.MonkeyPatch
 def test_a_scheduler_that_goes_while_it_is_asked() -> None:
     class Gone:
         def wait_for_workers(self, count: int, timeout: float) -> None:
-            raise distributed.CommClosedError("in <TLS>: Stream is closed")
+            raise CommClosedError("in <TLS>: Stream is closed")
 
     with pytest.raises(RunError, match="the connection to the Dask scheduler is lost: CommClosed"):
         wait_for_workers(Gone())

@@ -1,27 +1,22 @@
-"""Real ``dask scheduler`` and ``dask worker`` processes on 127.0.0.1, ended by who started them."""
+"""``dask scheduler`` and ``dask worker`` on 127.0.0.1, in processes that their starters end."""
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.distributed.conftest import TESTS
+from tests.distributed.forks import Fork
 
 START_S = 60
 
 
 @contextmanager
-def process(*words: str | Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the block ends."""
-    server = subprocess.Popen(
-        [str(word) for word in words],
-        env=os.environ | {"PYTHONPATH": str(TESTS)} | environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def process(*words: str | Path, **environment: str) -> Iterator[Fork]:
+    """Run a command of Dask until the block ends."""
+    server = Fork("dask.__main__", *words, PYTHONPATH=str(TESTS), **environment)
     try:
         yield server
     finally:
@@ -37,7 +32,7 @@ def process(*words: str | Path, **environment: str) -> Iterator[subprocess.Popen
 def scheduler(file: Path, *options: str | Path) -> Iterator[str]:
     """Run a scheduler that writes its address into ``file``; give the address."""
     command = [
-        sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0",
+        "scheduler", "--host", "127.0.0.1", "--port", "0",
         "--dashboard-address", "127.0.0.1:0", "--scheduler-file", file, *options,
     ]  # fmt: skip
     with process(*command):
@@ -61,11 +56,9 @@ def workers(file: Path, count: int, *options: str | Path, **environment: str) ->
         for _ in range(count):
             stack.enter_context(
                 process(
-                    sys.executable, "-m", "dask", "worker", "--scheduler-file", file,
-                    "--nthreads", "1", "--dashboard-address", "127.0.0.1:0",
-                    "--host",
-                    "127.0.0.1",
-                    "--no-nanny", *options, **environment,
+                    "worker", "--scheduler-file", file, "--nthreads", "1",
+                    "--dashboard-address", "127.0.0.1:0", "--host", "127.0.0.1", "--no-nanny",
+                    *options, **environment,
                 )
             )  # fmt: skip
         yield

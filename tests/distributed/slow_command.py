@@ -3,10 +3,16 @@
 from functools import partial
 
 from tests.distributed.fakes import faulty_render_tiles
-from tiledsim.cli.main import main
+from tiledsim.cli import main as command
 from tiledsim.scheduler import launch
 from tiledsim.scheduler.session.collaborators import Collaborators
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Be the command."""
     launch.Collaborators = partial(Collaborators, task=faulty_render_tiles)  # type: ignore[misc, assignment]
+    command.main()
+
+
+if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.distributed import standins
-from tests.unit.command import refusal
+from tests.distributed.forks import refusal
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler.cluster.choose import choose_place

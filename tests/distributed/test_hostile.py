@@ -12,9 +12,9 @@ import pytest
 import zarr
 
 from tests.distributed.conftest import make_experiment
+from tests.distributed.forks import refusal
 from tests.distributed.journals import write_journal
 from tests.distributed.test_faults import cut_short
-from tests.unit.command import refusal
 from tiledsim.errors import StoreError, TiledsimError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import run

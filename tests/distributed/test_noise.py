@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from tests.distributed.conftest import image_bytes, make_experiment
-from tests.unit.command import refusal, tiledsim
+from tests.distributed.forks import refusal, tiledsim
 from tiledsim import simulate
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment, Noise, PointSpread

@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from tests.distributed.conftest import make_experiment
-from tests.unit.command import refusal
+from tests.distributed.forks import refusal
 from tiledsim.errors import RunError, StoreError
 from tiledsim.scheduler import run
 from tiledsim.scheduler.results.verify import verify

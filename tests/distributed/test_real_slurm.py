@@ -17,8 +17,8 @@ import pytest
 from tests.distributed import servers, standins
 from tests.distributed.conftest import TESTS
 from tests.distributed.fakes import FAULTY
+from tests.distributed.forks import tiledsim
 from tests.distributed.real_slurm import RealSlurm, real_slurm, why_not
-from tests.unit.command import tiledsim
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.cluster.slurm.client import slurm_client

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.distributed.conftest import image_bytes, make_experiment
-from tests.unit.command import tiledsim
+from tests.distributed.forks import tiledsim
 from tiledsim.errors import StoreError
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.results.stored_summary import load_summary

@@ -282,10 +282,11 @@ def test_what_cannot_fit_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "image.zarr").exists()
 
 
-def test_workers_lose_none_of_ten_thousand_tiles(tmp_path: Path) -> None:
-    experiment, cut = tiny_tiles(100)
+def test_workers_lose_none_of_many_tiles(tmp_path: Path) -> None:
+    """Of 1,600; benchmarks/tiles.py does it with a million."""
+    experiment, cut = tiny_tiles(40)
     summary = run(experiment, tmp_path / "image.zarr", workers=2, threads=2, fsync=False,
                   collaborators=cut)  # fmt: skip
-    assert summary.tiles == 10_000
+    assert summary.tiles == 1_600
     stored = open_store(tmp_path / "image.zarr")["image"].values
     np.testing.assert_array_equal(stored, simulate(experiment).astype(np.float32))

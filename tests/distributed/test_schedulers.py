@@ -12,7 +12,7 @@ import pytest
 
 from tests.distributed import servers
 from tests.distributed.fakes import FAULTY
-from tests.unit.command import refusal, tiledsim
+from tests.distributed.forks import refusal, tiledsim
 from tiledsim import __version__
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment

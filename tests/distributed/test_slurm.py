@@ -13,7 +13,7 @@ import pytest
 
 from tests.distributed import standins
 from tests.distributed.conftest import TESTS
-from tests.unit.command import refusal, tiledsim
+from tests.distributed.forks import refusal, tiledsim
 from tiledsim.errors import BackendError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary

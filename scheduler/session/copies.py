@@ -1,7 +1,9 @@
-"""Second copies of tiles that take much longer than they should: the first to finish wins."""
+"""Tasks that take much longer than they should: second copies of their tiles, of which the first to
+finish wins; and the limit after which nobody waits for a task any more.
+"""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tiledsim.scheduler.session.batches import Batch
 
@@ -9,6 +11,10 @@ SLOW_TIMES = 3.0
 """So many times what its tiles usually take makes a task a straggler,"""
 SLOW_SECONDS = 5.0
 """and at least so long."""
+HUNG_TIMES = 100.0
+"""After so many times what its tiles usually take a task counts as one that hangs,"""
+HUNG_SECONDS = 1800.0
+"""and after so long at the least."""
 
 
 class Copies:
@@ -30,6 +36,18 @@ class Copies:
     def forget(self, key: str) -> None:
         """Take note of a task that has ended."""
         self._sent.pop(key, None)
+
+    def begin_anew(self) -> None:
+        """Count the time of all tasks from now on: nobody was there to do them."""
+        self._sent = dict.fromkeys(self._sent, time.monotonic())
+
+    def hung(self, waiting: dict[str, Batch], tile_seconds: float) -> Iterator[tuple[str, float]]:
+        """Yield the tasks that nobody waits for any more, and how long [s] they were waited for."""
+        now = time.monotonic()
+        for key, sent in self._sent.items():
+            usual = HUNG_TIMES * tile_seconds * len(waiting.get(key) or ())
+            if now - sent > max(usual, HUNG_SECONDS):
+                yield key, now - sent
 
     def due(self, waiting: dict[str, Batch], tile_seconds: float) -> Iterable[tuple[int, int]]:
         """Yield the tiles of stragglers that have no copy yet, the oldest first.

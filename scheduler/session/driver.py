@@ -156,6 +156,7 @@ class Driver:
                     if len(self._unwritten) >= FLUSH_RECORDS or self._due():
                         self._flush(crew)
                     self._drop_what_is_done(waiting)
+                    self._give_up_what_hangs(waiting)
                     self._refill(running, waiting, crew)
             finally:
                 self._flush(crew)
@@ -206,6 +207,15 @@ class Driver:
                 del waiting[key]
                 self._elsewhere.pop(key, None)
                 self._copies.forget(key)
+
+    def _give_up_what_hangs(self, waiting: dict[str, Batch]) -> None:
+        """Count tasks as failed that take beyond all measure: a kernel that hangs never ends."""
+        for key, seconds in list(self._copies.hung(waiting, self._size.tile_seconds)):
+            self._copies.forget(key)
+            self._elsewhere.pop(key, None)
+            for index, attempt in waiting.pop(key):
+                reason = f"no answer for {seconds / 60:.0f} minutes: it hangs"
+                self._retry(TileFailure(index, attempt, "?", reason))
 
     def _let_anyone(self, crew: Crew) -> None:
         """Take back tiles that may go to workers alone that have all left."""
@@ -307,6 +317,8 @@ class Driver:
             self._lease.renew()
             session = crew.session()
             self._journal.append(self._unwritten, self._failures, session)
+            if not crew.workers:
+                self._copies.begin_anew()
         except OSError as error:
             self._journal_failed = True  # not once more on the way out: it may take minutes
             raise RunError(what_failed(self._lease.files, error)) from error

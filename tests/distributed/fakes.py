@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ class Faulty:
     """Renders as the CPU does, but raises, waits or dies as files in a folder tell it.
 
     ``raise-SLOW-FAST`` holds the number of times that the tile at this corner still raises;
-    ``wait`` holds seconds that every tile takes; on the worker named in ``raise-on`` every tile
-    raises, and that named in ``die-on`` dies once.
+    ``wait`` holds seconds that every tile takes, ``hang-SLOW-FAST`` those of one tile, once; on the
+    worker named in ``raise-on`` every tile raises, and that named in ``die-on`` dies once.
     """
 
     ahead = 0
@@ -47,6 +48,10 @@ class Faulty:
         if deadly.exists() and deadly.read_text() == worker_name():
             deadly.unlink()
             os._exit(1)
+        hanging = self._folder / f"hang-{tile.slow_start}-{tile.fast_start}"
+        with suppress(FileNotFoundError):  # once: whoever takes the order hangs
+            hanging.rename(taken := hanging.with_name(f"taken-{hanging.name}"))
+            time.sleep(float(taken.read_text()))
         wait = self._folder / "wait"
         if wait.exists():
             time.sleep(float(wait.read_text()))

@@ -1,12 +1,14 @@
 """Runs on schedulers that are there already: by address, by file, with TLS, with odd workers."""
 
 import json
+import platform
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +21,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
 from tiledsim.scheduler.cluster import remote
 from tiledsim.scheduler.cluster.choose import choose_place
+from tiledsim.scheduler.cluster.local import local_client
 from tiledsim.scheduler.launch import choose_workers
 from tiledsim.scheduler.options import Where
 from tiledsim.scheduler.session import driver
@@ -270,6 +273,18 @@ def test_workers_with_another_tiledsim(tmp_path: Path, preloads: list[str], said
             check_workers(client)
     assert str(error.value).startswith(said)
     assert str(error.value).endswith(f"this is {__version__}; install the same everywhere")
+
+
+def test_workers_with_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tiledsim.scheduler.session.opening import preflight
+
+    with local_client(1, 1) as client:
+        preflight.check_workers(client)
+        monkeypatch.setattr(preflight, "sys", SimpleNamespace(version_info=(3, 99, 1)))
+        here = platform.python_version()
+        with pytest.raises(BackendError) as error:
+            preflight.check_workers(client)
+    assert f"runs Python {here}, {sys.executable}, this is Python 3.99;" in str(error.value)
 
 
 def test_nothing_is_written_before_workers_are_known(tmp_path: Path, file: Path) -> None:

@@ -6,6 +6,7 @@ The first questions are functions of Python itself: a worker without tiledsim ca
 import contextlib
 import importlib.metadata
 import os
+import sys
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -18,16 +19,21 @@ from tiledsim.kernels.devices import cuda_status
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store.files import Files, LocalFiles
 
+WHICH_PYTHON = "(__import__('platform').python_version(), __import__('sys').executable)"
+"""For a worker to evaluate."""
+
 
 def check_workers(client: Any) -> None:
-    """Raise BackendError if a worker has no tiledsim or not this version."""
+    """Raise BackendError if a worker has no tiledsim, not this version, or another Python."""
     answers = client.run(importlib.metadata.version, "tiledsim", on_error="return")
+    pythons = client.run(eval, WHICH_PYTHON, on_error="return")
     wrong = {
         worker: answer if isinstance(answer, str) else None
         for worker, answer in answers.items()
         if answer != __version__
     }
     if not wrong:
+        _check_pythons(pythons)
         return
     counted = Counter(wrong.values())
     what = ", ".join(
@@ -35,8 +41,24 @@ def check_workers(client: Any) -> None:
         for name, count in sorted(counted.items(), key=lambda pair: str(pair[0]))
     )
     raise BackendError(
-        f"{what} (such as {min(wrong)}), this is {__version__}; install the same everywhere"
+        f"{what} (such as {min(wrong)}, {_about(pythons.get(min(wrong)))}), this is {__version__}; "
+        "install the same everywhere"
     )
+
+
+def _check_pythons(pythons: dict[str, Any]) -> None:
+    """Raise BackendError for a worker whose Python is another minor version."""
+    here = ".".join(map(str, sys.version_info[:2]))
+    for worker, answer in sorted(pythons.items()):
+        if isinstance(answer, tuple) and not f"{answer[0]}.".startswith(f"{here}."):
+            raise BackendError(
+                f"worker {worker} runs {_about(answer)}, this is Python {here}; give the workers "
+                "this one's version"
+            )
+
+
+def _about(python: Any) -> str:
+    return f"Python {python[0]}, {python[1]}" if isinstance(python, tuple) else "its Python unknown"
 
 
 def ask_for_backend(client: Any) -> str:

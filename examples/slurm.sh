@@ -36,9 +36,11 @@ export DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION=1.0  # no tile waits at a 
 dask scheduler --scheduler-file "$scheduler" --host "$host" --port 0 \
     --dashboard-address 127.0.0.1:0 "${tls[@]}" >> "$log" 2>&1 &
 daemons+=($!)
+# Memory is SLURM's to see to: Dask would end workers at a share of the default of a job.
 srun bash -c 'exec dask worker --name "job-$SLURM_JOB_ID-$SLURM_PROCID" "$@"' worker \
     --scheduler-file "$scheduler" --protocol tls --interface "$network" \
-    --nthreads "$SLURM_CPUS_PER_TASK" --dashboard-address 127.0.0.1:0 "${tls[@]}" >> "$log" 2>&1 &
+    --nthreads "$SLURM_CPUS_PER_TASK" --memory-limit 0 --dashboard-address 127.0.0.1:0 \
+    "${tls[@]}" >> "$log" 2>&1 &
 daemons+=($!)
 
 tiledsim run experiment.toml -o image.zarr --resume --scheduler-file "$scheduler" "${tls[@]}" &

@@ -3,6 +3,7 @@
 import re
 
 from tiledsim.scheduler.store.answers import Files
+from tiledsim.scheduler.store.folder import LocalFiles
 from tiledsim.scheduler.store.shards import ROOT
 
 DIMENSIONS = ("shot", "panel", "slow", "fast")
@@ -32,7 +33,9 @@ def foreign(files: Files) -> str:
     for name in files.names(""):
         if name not in (ROOT, *FOLDERS):
             return name
-    large = ["image/", *(f"pyramid/{level}/" for level in _levels(files))]
+    own = [name for name in FOLDERS if not _is_link(files, name)]
+    large = [f"pyramid/{level}/" for level in _levels(files)] if "pyramid" in own else []
+    large += ["image/"] if "image" in own else []
     for array in large:
         for name in files.names(array):
             if name not in ("zarr.json", "c"):
@@ -40,12 +43,18 @@ def foreign(files: Files) -> str:
         for name in files.names(f"{array}c/"):
             if not name.isdecimal():
                 return f"{array}c/{name}"
-    for folder in FOLDERS:
+    for folder in own:
         if folder not in ("image", "pyramid"):
             for key in files.keys(f"{folder}/"):
                 if not _KNOWN.fullmatch(key):
                     return key
-    return next((f"pyramid/{name}" for name in files.names("pyramid/") if not _is_level(name)), "")
+    levels = files.names("pyramid/") if "pyramid" in own else []
+    return next((f"pyramid/{name}" for name in levels if not _is_level(name)), "")
+
+
+def _is_link(files: Files, folder: str) -> bool:
+    """Whether a folder is a link, which is removed without what it leads to."""
+    return isinstance(files, LocalFiles) and (files.folder / folder).is_symlink()
 
 
 def _levels(files: Files) -> list[str]:

@@ -21,6 +21,7 @@ from tests.distributed.forks import tiledsim
 from tests.distributed.real_slurm import RealSlurm, real_slurm, why_not
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler import Summary, run
+from tiledsim.scheduler.cluster.slurm import queue
 from tiledsim.scheduler.cluster.slurm.client import slurm_client
 from tiledsim.scheduler.cluster.slurm.config import ClusterConfig
 from tiledsim.scheduler.results.stored_summary import load_summary
@@ -79,7 +80,7 @@ def started(module: str = "tiledsim.cli.main") -> Iterator["subprocess.Popen[str
             process.kill()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, Path("said").read_text()
@@ -215,7 +216,7 @@ def test_walltime_and_resume(
 ) -> None:
     """SLURM's warning stops the run with 143; the same script goes on to the same bytes."""
     first = submitted(slurm, batch, "--time=1", "--signal=B:TERM@55")
-    wait_until(lambda: slurm.state(first) not in ("PENDING", "RUNNING", "COMPLETING"), 90)
+    wait_until(lambda: slurm.state(first) in queue.OVER)
     assert slurm.state(first) == "FAILED"
     assert "ExitCode=143:0" in slurm.ask("scontrol", "show", "job", first)
     assert Path("said").read_text().splitlines()[-1].startswith("tiledsim: error: stopped")
@@ -223,7 +224,7 @@ def test_walltime_and_resume(
     assert not keys()
     (faults / "wait").unlink()
     second = submitted(slurm, batch)
-    wait_until(lambda: slurm.state(second) not in ("PENDING", "RUNNING", "COMPLETING"))
+    wait_until(lambda: slurm.state(second) in queue.OVER)
     assert slurm.state(second) == "COMPLETED", Path("said").read_text()
     summary = load_summary(open_files(Path("image.zarr").absolute()))
     same_as_undisturbed(Path("image.zarr"), summary)
@@ -246,7 +247,7 @@ def test_an_array_with_a_scheduler_file(
     file = Path("scheduler.json").absolute()
     worker = (
         f"exec {sys.executable} -m dask worker --scheduler-file {file} --nthreads 1 --interface lo "
-        "--dashboard-address 127.0.0.1:0 --name array-${SLURM_ARRAY_JOB_ID}-$SLURM_ARRAY_TASK_ID"
+        "--memory-limit 0 --dashboard-address 127.0.0.1:0 --name array-${SLURM_ARRAY_JOB_ID}-$SLURM_ARRAY_TASK_ID"
     )
     with servers.scheduler(file):
         slurm.ask("sbatch", "--array=0-1", f"--wrap={worker}")

@@ -39,7 +39,7 @@ def test_a_tile_that_hangs_is_tried_again(
 
     def note(event: Event) -> None:
         if isinstance(event, TileRetried):
-            reasons.append(event.error)
+            reasons.append(event.reason)
 
     summary = run(
         FOUR, tmp_path / "a.zarr", workers=1, threads=2, fsync=False, collaborators=FAULTY,

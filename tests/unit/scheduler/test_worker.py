@@ -51,8 +51,8 @@ def test_a_copied_scene_leaves_no_files(tmp_path: Path, monkeypatch: pytest.Monk
     copy = worker.scene_of("memory:///x", scene.hash)
     assert copy.hash == scene.hash
     assert not list(tmp_path.iterdir())
-    made = get_backend("cpu", "float64").render_bounded(copy, Tile(0, 0, 0, 9, 0, 9))
-    assert made.pixels.max() > 0
+    pixels, _ = get_backend("cpu", "float64").render_bounded(copy, Tile(0, 0, 0, 9, 0, 9))
+    assert pixels.max() > 0
 
 
 def test_a_worker_of_another_version_renders_nothing(tmp_path: Path) -> None:

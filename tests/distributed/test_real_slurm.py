@@ -247,7 +247,8 @@ def test_an_array_with_a_scheduler_file(
     file = Path("scheduler.json").absolute()
     worker = (
         f"exec {sys.executable} -m dask worker --scheduler-file {file} --nthreads 1 --interface lo "
-        "--memory-limit 0 --dashboard-address 127.0.0.1:0 --name array-${SLURM_ARRAY_JOB_ID}-$SLURM_ARRAY_TASK_ID"
+        "--memory-limit 0 --dashboard-address 127.0.0.1:0 "
+        "--name array-${SLURM_ARRAY_JOB_ID}-$SLURM_ARRAY_TASK_ID"
     )
     with servers.scheduler(file):
         slurm.ask("sbatch", "--array=0-1", f"--wrap={worker}")

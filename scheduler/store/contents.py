@@ -2,6 +2,7 @@
 
 import re
 
+from tiledsim.errors import StoreError
 from tiledsim.scheduler.store.answers import Files
 from tiledsim.scheduler.store.folder import LocalFiles
 from tiledsim.scheduler.store.shards import ROOT
@@ -22,6 +23,14 @@ _KNOWN = re.compile(
     )),
     re.DOTALL,
 )  # fmt: skip
+
+
+def check_all_ours(files: Files) -> None:
+    """Raise StoreError where something that tiledsim did not write would be deleted."""
+    if other := foreign(files):
+        raise StoreError(
+            f"{files.url} holds {other[:80]!r}, which is not of tiledsim; move it elsewhere first"
+        )
 
 
 def foreign(files: Files) -> str:

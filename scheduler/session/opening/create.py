@@ -13,11 +13,11 @@ from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scene import Scene
 from tiledsim.scheduler.options import RunOptions
-from tiledsim.scheduler.session.opening.existing import check_all_ours
 from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import SCENES
 from tiledsim.scheduler.store import image as store
 from tiledsim.scheduler.store import pyramid
+from tiledsim.scheduler.store.contents import check_all_ours
 from tiledsim.scheduler.store.files import Files, Writer, why_not_made
 from tiledsim.scheduler.store.folder import FencedFolder
 from tiledsim.scheduler.store.geometry import write_geometry

@@ -9,7 +9,7 @@ from tiledsim.scene import Scene
 from tiledsim.scheduler.session.opening.extend import extends
 from tiledsim.scheduler.session.opening.stored_scene import check_scene
 from tiledsim.scheduler.store import image as store
-from tiledsim.scheduler.store.contents import foreign
+from tiledsim.scheduler.store.contents import check_all_ours
 from tiledsim.scheduler.store.experiment_diff import first_difference
 from tiledsim.scheduler.store.files import Files
 from tiledsim.scheduler.store.layout import Layout, choose_layout
@@ -31,14 +31,6 @@ def check_deletable(files: Files) -> None:
     except StoreError as error:
         raise StoreError(f"{error}; `overwrite` deletes stores of tiledsim only") from None
     check_all_ours(files)
-
-
-def check_all_ours(files: Files) -> None:
-    """Raise StoreError where something that tiledsim did not write would be deleted."""
-    if other := foreign(files):
-        raise StoreError(
-            f"{files.url} holds {other[:80]!r}, which is not of tiledsim; move it elsewhere first"
-        )
 
 
 def check_same_run(

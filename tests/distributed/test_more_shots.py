@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.distributed.conftest import image_bytes
-from tests.unit.command import tiledsim
+from tests.distributed.forks import tiledsim
 from tiledsim import scheduler, simulate
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment

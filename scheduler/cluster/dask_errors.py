@@ -1,5 +1,6 @@
 """What Dask raises where a process or a connection is gone, as the project's own error."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,3 +22,17 @@ def told_as(what: str) -> Iterator[None]:
     except (OSError, RuntimeError, TimeoutError) as error:
         first = (str(error).strip().splitlines() or [""])[0]
         raise RunError(f"{what}: {type(error).__name__}: {first}".rstrip(": ")) from error
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Let Dask's loggers of this process say nothing: what matters is in an error of our own."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

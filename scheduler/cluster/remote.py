@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tiledsim.errors import BackendError
+from tiledsim.scheduler.cluster.dask_errors import silent
 
 CONNECT_SECONDS = 20
 GREETING_SECONDS = 3.0
@@ -168,8 +169,11 @@ def remote_client(address: str, tls: Tls | None = None) -> Iterator[Any]:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
     except (OSError, TimeoutError, ValueError) as error:
         raise BackendError(_no_answer(address, error)) from None
-    with client:
+    try:
         yield client
+    finally:
+        with silent():  # of a scheduler that has gone before us Dask would tell in pages
+            client.close()
 
 
 def _no_answer(address: str, error: BaseException) -> str:

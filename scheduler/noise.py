@@ -9,6 +9,7 @@ import numpy as np
 
 from tiledsim.errors import ExperimentError, StoreError
 from tiledsim.experiment import Experiment, Noise
+from tiledsim.quirks import Mode
 from tiledsim.scene.detector.noise import build_noise
 from tiledsim.scheduler.launch import run
 from tiledsim.scheduler.options import RunOptions
@@ -22,8 +23,8 @@ from tiledsim.scheduler.store.files import open_files
 
 def add_noise(
     source: str | Path, location: str | Path, noise: Noise | None = None, *,
-    seed: int | None = None, options: RunOptions | None = None, partial: bool = False,
-    callbacks: Iterable[Callback] = (), command: str = "",
+    seed: int | None = None, mode: Mode | None = None, options: RunOptions | None = None,
+    partial: bool = False, callbacks: Iterable[Callback] = (), command: str = "",
 ) -> Summary:  # fmt: skip
     """Count the photons of a store into another store.
 
@@ -37,6 +38,10 @@ def add_noise(
         What to add; by default the noise section of the experiment, else plain counting.
     seed
         Instead of that of ``noise``.
+    mode
+        Whose deviates: ``spec`` (Philox) or ``c-parity`` (nanoBragg's and noisify's generator, with
+        which each worker process draws a whole shot); by default that of ``noise``, else that of
+        the store.
     options
         Those of a run: workers, tile, overwrite, resume …
     partial
@@ -79,6 +84,13 @@ def add_noise(
         if not 0 <= seed < 2**32:
             raise ExperimentError(f"seed {seed}: must be a whole number from 0 to {2**32 - 1}")
         noise = noise.model_copy(update={"seed": seed})
+    mode = mode or noise.mode or experiment.mode
+    if mode == "c-parity" and missing.size:
+        raise StoreError(
+            f"{files.url}: noise of the mode c-parity is drawn through whole images, and "
+            f"{missing.size:,} tiles are missing; mode `spec` makes gaps of them"
+        )
+    noise = noise.model_copy(update={"mode": mode})
     experiment = experiment.replace(noise=noise)
     parts = build_noise(experiment.noise, experiment.detector)
     scene = replace(scene, noise=parts.model, pixel_state=parts.state, spread=parts.spread)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tiledsim.cli.options import read_mode
 from tiledsim.cli.runs.run_options import takes_run_options
 from tiledsim.cli.runs.running import QuietOption, command_line, with_progress
 
@@ -34,6 +35,15 @@ def noise(
             "own, else Poisson noise alone.",
         ),
     ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            metavar="spec|c-parity",
+            help="spec: Philox; c-parity: nanoBragg's and noisify's serial generator, to the bit. "
+            "By default that of the [noise] table, else that of the store.",
+        ),
+    ] = None,
     partial: Annotated[
         bool,
         typer.Option("--partial", help="Count an unfinished store; missing tiles become gaps."),
@@ -47,21 +57,25 @@ def noise(
     The counts are those that the run itself would have stored with the same [noise] table, whatever
     the tiles, the workers or their number.  It is a run like others: --resume continues it.
 
+    In the mode c-parity one thread draws a whole image, as the C programs do.
+
     \b
     Examples:
       tiledsim noise image.zarr -o counts.zarr
       tiledsim noise image.zarr -o counts.zarr --seed 7 --noise pilatus.toml
+      tiledsim noise image.zarr -o counts.zarr --mode c-parity --seed 7
     """
 
     from tiledsim.experiment.noise_file import load_noise
     from tiledsim.scheduler import add_noise
     from tiledsim.scheduler.presets import resolve
 
+    taken = None if mode is None else read_mode(mode, "spec")
     chosen = None if noise_file is None else load_noise(noise_file)
 
     def work(options: Any, callbacks: Any) -> Any:
         return add_noise(
-            source, output, chosen, seed=seed, options=options, partial=partial,
+            source, output, chosen, seed=seed, mode=taken, options=options, partial=partial,
             callbacks=callbacks, command=command_line(),
         )  # fmt: skip
 

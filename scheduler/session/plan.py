@@ -19,6 +19,8 @@ SECONDS_PER_STEP = 8e-9
 """One core: what the estimate assumes; benchmarks/cpu.py measures it."""
 SECONDS_PER_PIXEL = 6e-8
 """Directions, corrections, statistics, compression and writing, a pixel."""
+BYTES_PER_SERIAL_PIXEL = 16
+"""Of a whole shot, whose noise is drawn at once: photons, what is detected and spread, counts."""
 SECONDS_PER_COUNT = 5e-8
 """Noise, a pixel; benchmarks/noise.py measures it."""
 PROCESS_BYTES = 400 * 2**20
@@ -137,6 +139,9 @@ def make_plan(
     own_pixels = min(layout.tile[0], slow) * min(layout.tile[1], fast)
     # A tile in float64, as it is stored, its mask, and what statistics and compression copy of it.
     per_thread = tile_pixels * (8 + itemsize + 1 + 24) + working_bytes(halo, *layout.tile)
+    whole = 0
+    if scene.noise is not None and scene.noise.serial:
+        whole = panels * slow * fast * BYTES_PER_SERIAL_PIXEL
     choice = choose(scene, backend)
     cost = (
         choice.share * steps * (tile_pixels / own_pixels) * SECONDS_PER_STEP
@@ -153,7 +158,9 @@ def make_plan(
         tiles=layout.tiles,
         tile=(min(layout.tile[0], slow), min(layout.tile[1], fast)),
         bytes_to_write=pixels * itemsize,
-        worker_bytes=PROCESS_BYTES + scene.table_bytes + kept_bytes(scene) + threads * per_thread,
+        worker_bytes=(
+            PROCESS_BYTES + scene.table_bytes + kept_bytes(scene) + threads * per_thread + whole
+        ),
         workers=workers,
         threads=threads,
         device_bytes=_device_bytes(scene, layout, dtype) if cuda else 0,

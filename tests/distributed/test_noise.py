@@ -10,9 +10,10 @@ import zarr
 from tests.distributed.conftest import image_bytes, make_experiment
 from tests.distributed.forks import refusal, tiledsim
 from tiledsim import simulate
+from tiledsim.detector_model.serial.detector import nanobragg_rows
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment, Noise, PointSpread
-from tiledsim.scheduler import add_noise, run
+from tiledsim.scheduler import RunOptions, Where, add_noise, run
 from tiledsim.scheduler.journal.journal import Journal
 from tiledsim.scheduler.results.verify import verify
 from tiledsim.scheduler.store.files import open_files
@@ -116,3 +117,34 @@ def test_too_bright_to_count(experiment: Experiment, tmp_path: Path) -> None:
     bright = experiment.replace(beam=beam, noise=Noise())
     with pytest.raises(RunError, match="finite"):
         run(bright, tmp_path / "x.zarr", fsync=False, attempts=1)
+
+
+def test_the_serial_generator_of_c_parity(
+    experiment: Experiment, photons: Path, tmp_path: Path
+) -> None:
+    flags = ("--mode", "c-parity", "--seed", "7", "--quiet")
+    done = tiledsim("noise", photons, "-o", "one.zarr", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    image = np.array(pixels(photons)[0, 0])
+    drawn = np.concatenate(
+        [rows.pixels for rows in nanobragg_rows(image, (0, 613, 0, 699), 0.0, 7)]
+    )
+    np.testing.assert_array_equal(pixels(tmp_path / "one.zarr")[0, 0], drawn)
+    assert verify(tmp_path / "one.zarr").sound
+    other = RunOptions(fsync=False, tile=(700, 614), where=Where(workers=2))
+    add_noise(photons, tmp_path / "two.zarr", mode="c-parity", seed=7, options=other)
+    assert image_bytes(tmp_path / "two.zarr") == image_bytes(tmp_path / "one.zarr")
+    parity = tmp_path / "parity.zarr"
+    run(experiment.replace(mode="c-parity"), parity, fsync=False)
+    add_noise(parity, tmp_path / "by-mode.zarr", Noise(seed=7))
+    about = zarr.open_group(tmp_path / "by-mode.zarr", mode="r").attrs.asdict()
+    assert tomllib.loads(str(about["experiment"]))["noise"]["mode"] == "c-parity"
+    Journal(open_files(parity)).drop([1])
+    with pytest.raises(StoreError, match="whole images"):
+        add_noise(parity, tmp_path / "no.zarr", partial=True)
+    for words, said in (
+        (("noise", photons, "-o", "x.zarr", "--mode", "C"), "--mode C"),
+        (("noise", photons, "-o", "x.zarr", "--mode", "c-parity", "--noise", "m.toml"), "modules"),
+    ):
+        (tmp_path / "m.toml").write_text("[noise]\nmodules = [2, 1, 2]\n")
+        assert said in refusal(*words, cwd=tmp_path)

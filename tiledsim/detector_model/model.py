@@ -39,6 +39,14 @@ class CountModel(NamedTuple):
     reflected: bool
     """Whether light that the point spread would carry over a panel's edge is mirrored back; else it
     is lost."""
+    serial: bool = False
+    """Whether deviates are those of noisify's generator, which passes through a whole image, and
+    the point spread is noisify's."""
+    serial_psf: str = ""
+    """``gauss`` or ``fiber``; empty without a point spread."""
+    serial_fwhm_px: float = 0.0
+    serial_radius_px: int = 0
+    """0: by the value of each pixel."""
 
 
 def reach(tile: Tile, halo: int, slow: int, fast: int) -> Tile:

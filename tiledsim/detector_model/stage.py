@@ -52,6 +52,10 @@ def start_tile(kernel: Starts, scene: Scene, tile: Tile) -> Pending:
 
 def start_stored(stored: Starts, scene: Scene, tile: Tile) -> Pending:
     """Start making a tile of photons that are stored, the background among them."""
+    if scene.noise is not None and scene.noise.serial:
+        from tiledsim.detector_model.serial.stage import SerialTile
+
+        return SerialTile(stored, scene, tile)
     photons = stored.start(scene, _reach(scene, tile))
     return photons if scene.noise is None else _Counting(photons, scene, tile)
 

@@ -97,6 +97,24 @@ class Experiment(Part):
         return self
 
     @model_validator(mode="after")
+    def _distances_are_above_zero(self) -> Self:
+        detector, close = self.detector, self.detector.close_distance_mm
+        if detector.distance_mm < 0.0 or (self.mode == "spec" and detector.distance_mm == 0.0):
+            raise ValueError(f"detector.distance_mm = {detector.distance_mm:g}: must be above 0")
+        if self.mode == "spec" and close is not None and close <= 0.0:
+            raise ValueError(f"detector.close_distance_mm = {close:g}: must be above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _roi_holds_pixels(self) -> Self:
+        if self.mode == "spec" and self.detector.roi_is_empty:
+            raise ValueError(
+                f"[detector] roi = {list(self.detector.roi or ())} (fast_min, fast_max, slow_min, "
+                "slow_max, inclusive) holds no pixel"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_kind_of_shots(self) -> Self:
         if self.rotation.frames is not None:
             if self.shots != Shots():

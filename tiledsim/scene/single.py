@@ -31,7 +31,7 @@ from tiledsim.scene.crystal.real_crystal import (
 )
 from tiledsim.scene.detector.geometry import Geometry, geometry_of
 from tiledsim.scene.detector.masks import load_mask
-from tiledsim.scene.detector.noise import build_noise
+from tiledsim.scene.detector.noise import build_noise, refuse_serial_noise
 from tiledsim.scene.resolution import detector_dmin_A, fine_oversampling
 from tiledsim.scene.sources import build_sources
 from tiledsim.scene.sweeps import complete
@@ -63,6 +63,7 @@ def build_single(experiment: Experiment, dmin_margin: float = 1.0) -> Scene:
     )
     cells, reciprocal = shot_cells(experiment, lattice, geometry.spindle)
     sensor = sensor_layers(detector.sensor, experiment.sampling, quirks)
+    refuse_serial_noise(experiment.noise, experiment.mode)
     noise = build_noise(experiment.noise, detector)
     amorphous = build_layers(experiment, sources.wavelength)
     fast, slow = detector.size_px

@@ -297,6 +297,8 @@ def test_outputs_asked_for_are_reported() -> None:
         ("-dispstep 2", "-dispsteps does that"),
         ("-detsize_x 20", "-detsize_f does that"),
         ("-roi 0 5 0 64 -detpixels 63", "-roi 0 5 0 64 is clipped at the detector's edge"),
+        ("-roi 5 3 0 60 -detpixels 63", "-roi 5 3 0 60 holds no pixel; the image is zeros"),
+        ("-distance -5", "-distance -5 is taken without its sign"),
         ("-curved_det", "-curved_det is ignored"),
         ("-nopolar -oversample_polar", "-nopolar has no effect"),
     ],
@@ -319,7 +321,6 @@ def test_what_is_taken_otherwise_than_it_looks_is_noted(flags: str, said: str) -
         ("-wavelength -1", "-wavelength -1: must be a number above 0"),
         ("-lambda 1e999", "-lambda inf: must be a finite number above 0"),
         ("-energy 0", "-energy 0: must be a number above 0"),
-        ("-distance -5", "-distance -5: must be a number above 0"),
         ("-pixel 0", "-pixel 0: must be a number above 0"),
         ("-detsize 0", "-detsize 0: must be at least half a pixel (0.1 mm)"),
         ("-cell 70 80 -90", "-cell, value 3, -90: must be a number above 0"),
@@ -329,11 +330,6 @@ def test_what_is_taken_otherwise_than_it_looks_is_noted(flags: str, said: str) -
         ("-hkl", "-hkl takes the name of a file, and got nothing"),
         ("-hkl -lambda 1", "-hkl takes the name of a file, and got '-lambda'"),
         ("-roi 0 5 0", "-roi takes 4 whole numbers, and got '0 5 0'"),
-        (
-            "-roi 70 75 0 5 -detpixels 63",
-            "-roi 70 75 0 5: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "
-            "inside the detector of 63 x 63 pixels (fast x slow)",
-        ),
         ("-fdet_vector 0 0 0", "-fdet_vector 0 0 0: a direction must not have length 0"),
         ("7", "'7' belongs to no flag; -default_F before it takes a number"),
         ("--fast", "--fast: no such flag, nanoBragg's have one dash"),
@@ -358,6 +354,14 @@ def test_a_mistake_is_one_line_that_names_the_flag(flags: str, said: str) -> Non
         ("-phisteps 0", "-phisteps 0: must be a whole number of at least 1"),
         ("-mosaic_seed -1", "-mosaic_seed -1: must be a whole number from 0 to 2147483646"),
         ("-polar 2", "-polar 2: must be a number from -1 to 1"),
+        ("-distance -5", "-distance -5: must be a number above 0"),
+        ("-distance 0", "-distance 0: must be a number above 0"),
+        ("-close_distance -5", "-close_distance -5: must be a number above 0"),
+        (
+            "-roi 70 75 0 5 -detpixels 63",
+            "-roi 70 75 0 5: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "
+            "inside the detector of 63 x 63 pixels (fast x slow)",
+        ),
         (
             "-roi 0 5 0 64 -detpixels 63",
             "-roi 0 5 0 64: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "

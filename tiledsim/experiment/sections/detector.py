@@ -73,10 +73,10 @@ class Detector(Part):
     """Edge of the square pixels."""
     size_px: tuple[Count, Count] = (1024, 1024)
     """Pixels along fast and slow."""
-    distance_mm: Positive = 100.0
-    """Along the beam."""
-    close_distance_mm: Positive | None = None
-    """Along the normal; in place of distance_mm."""
+    distance_mm: Real = 100.0
+    """Along the beam; above 0, or 0 in the mode c-parity (see Experiment)."""
+    close_distance_mm: Real | None = None
+    """Along the normal; in place of distance_mm; above 0, or any in the mode c-parity."""
     beam_x_mm: Real | None = None
     """Beam centre in the convention's x; the middle by default."""
     beam_y_mm: Real | None = None
@@ -142,12 +142,19 @@ class Detector(Part):
 
     @model_validator(mode="after")
     def _roi_inside(self) -> Self:
-        if self.roi is not None:
-            fast_min, fast_max, slow_min, slow_max = self.roi
-            fast, slow = self.size_px
-            if not (0 <= fast_min <= fast_max < fast and 0 <= slow_min <= slow_max < slow):
-                raise ValueError(
-                    f"roi = {list(self.roi)} (fast_min, fast_max, slow_min, slow_max, inclusive) "
-                    f"is not inside a detector of {fast} x {slow} pixels (fast x slow)"
-                )
+        if self.roi is None or self.roi_is_empty:
+            return self
+        fast_min, fast_max, slow_min, slow_max = self.roi
+        fast, slow = self.size_px
+        if not (0 <= fast_min <= fast_max < fast and 0 <= slow_min <= slow_max < slow):
+            raise ValueError(
+                f"roi = {list(self.roi)} (fast_min, fast_max, slow_min, slow_max, inclusive) "
+                f"is not inside a detector of {fast} x {slow} pixels (fast x slow)"
+            )
         return self
+
+    @property
+    def roi_is_empty(self) -> bool:
+        """Whether the region of interest holds no pixel, as the mode c-parity allows."""
+        roi = self.roi
+        return roi is not None and (roi[0] > roi[1] or roi[2] > roi[3])

@@ -51,6 +51,9 @@ class PointSpread(Part):
 class Noise(Part):
     """Counts instead of expected photons.  A section without keys counts photons, and no more."""
 
+    mode: Literal["spec", "c-parity"] | None = None
+    """`spec`: Philox, any tile by itself; `c-parity`: nanoBragg's and noisify's serial generator,
+    for photons that are stored.  By default that of the experiment."""
     seed: Seed = 1
     """With the shot, the key of all deviates but the calibration's."""
     poisson: Switch = True

@@ -250,6 +250,7 @@ class Reading:
         matrix = self.values.get("crystal.mosflm_matrix_file")
         if cell is None and matrix is None:
             raise ExperimentError("no unit cell: give -cell a b c alpha beta gamma, or -mat FILE")
+        self._distances()
         polarization = self.values.get("beam.polarization", 0.0)
         if not -1.0 <= polarization <= 1.0:
             given = f"{self.typed['beam.polarization']} {polarization:g}"
@@ -263,6 +264,19 @@ class Reading:
                 "-cell and -mat are both given; give one (nanoBragg mixes the two, and so does "
                 "the mode c-parity)"
             )
+
+    def _distances(self) -> None:
+        """Take the distance without its sign, which nanoBragg loses; in spec refuse 0 and below."""
+        for key in ("detector.distance_mm", "detector.close_distance_mm"):
+            value = self.values.get(key, 1.0)
+            if value > 0.0:
+                continue
+            given = f"{self.typed[key]} {value:g}"
+            if not self.parity:
+                raise ExperimentError(f"{given}: must be a number above 0")
+            if key == "detector.distance_mm" and value < 0.0:
+                self.values[key] = -value
+                self.notes.append(f"{given} is taken without its sign, as in nanoBragg")
 
     def _one_description(self) -> None:
         """Of what a header says twice keep one: what flags say too, else the first of each pair.
@@ -341,19 +355,43 @@ class Reading:
             self._broken_sides(pixel, sides, size)
         if "roi" in self.values:
             limits = self.values["roi"]
-            if self.parity:
-                limits = self._clipped(limits, size)
-            self.put("detector.roi", _roi(limits, self.typed["roi"], size), "-roi")
+            taken = self._clipped if self.parity else self._inside
+            whole = [0, size[0] - 1, 0, size[1] - 1]
+            limits = taken(limits, size)
+            self.put("detector.roi", None if limits == whole else tuple(limits), "-roi")
 
-    def _clipped(self, limits: Sequence[int], size: Sequence[int]) -> tuple[int, ...]:
-        """Clip the region of interest at the detector's edge; below 0 is the edge."""
+    def _inside(self, values: Sequence[int], size: Sequence[int]) -> list[int]:
+        """Return inclusive limits of a region; −1, or one pixel past the end, is the edge.
+
+        Raises ExperimentError for one that is not inside the detector.
+        """
+        limits = []
+        for axis, count in enumerate(size):
+            low, high = values[2 * axis : 2 * axis + 2]
+            low = 0 if low == -1 else low
+            high = count - 1 if high in (-1, count) else high
+            if not 0 <= low <= high < count:
+                raise ExperimentError(
+                    f"{self.typed['roi']}: fast_min fast_max slow_min slow_max (inclusive) must "
+                    f"rise and lie inside the detector of {size[0]} x {size[1]} pixels (fast x "
+                    "slow)"
+                )
+            limits += [low, high]
+        return limits
+
+    def _clipped(self, limits: Sequence[int], size: Sequence[int]) -> list[int]:
+        """Clip the region of interest at the detector's edge, as nanoBragg; below 0 is the edge."""
         clipped = []
         for axis, count in enumerate(size):
             low, high = limits[2 * axis : 2 * axis + 2]
             clipped += [max(low, 0), count - 1 if high < 0 else min(high, count - 1)]
         if any(high > count for high, count in zip(limits[1::2], size, strict=True)):
             self.notes.append(f"{self.typed['roi']} is clipped at the detector's edge")
-        return tuple(clipped)
+        if clipped[0] > clipped[1] or clipped[2] > clipped[3]:
+            self.notes.append(
+                f"{self.typed['roi']} holds no pixel; the image is zeros, as in nanoBragg"
+            )
+        return clipped
 
     def _broken_sides(self, pixel: float, sides: list[float], size: list[int]) -> None:
         """Say where the beam is on a detector whose sides are not whole pixels.
@@ -455,20 +493,3 @@ class Reading:
 def _check_direction(given: Given) -> None:
     if not any(given.values):
         raise ExperimentError(f"{given}: a direction must not have length 0")
-
-
-def _roi(values: Sequence[int], typed: str, size: Sequence[int]) -> tuple[int, ...] | None:
-    """Return inclusive limits inside the detector; −1, or one pixel past the end, is the edge."""
-    limits = []
-    for axis, count in enumerate(size):
-        low, high = values[2 * axis : 2 * axis + 2]
-        low = 0 if low == -1 else low
-        high = count - 1 if high in (-1, count) else high
-        if not 0 <= low <= high < count:
-            raise ExperimentError(
-                f"{typed}: fast_min fast_max slow_min slow_max (inclusive) must rise and lie "
-                f"inside the detector of {size[0]} x {size[1]} pixels (fast x slow)"
-            )
-        limits += [low, high]
-    whole = limits == [0, size[0] - 1, 0, size[1] - 1]
-    return None if whole else tuple(limits)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.detector_model.serial.counts import grey_levels, noiseless_counts, noisy_counts
-from tiledsim.detector_model.serial.deviates import SerialGenerator, poisson_rows, seed_state
+from tiledsim.detector_model.serial.counts import grey_levels, noiseless_counts
+from tiledsim.detector_model.serial.detector import nanobragg_rows
 from tiledsim.image_files.pgm import pgm_header
 from tiledsim.nanobragg.images.files import OutputFiles
 from tiledsim.nanobragg.images.statistics import ImageStatistics, row_blocks
@@ -91,22 +91,11 @@ def _portions(image: Float32, roi: Roi) -> Iterator[tuple[Float32, NDArray[np.bo
 def _write_noise(
     image: Float32, roi: Roi, header: bytes, request: ImageRequest, file: Path, files: OutputFiles
 ) -> str:
-    generator, seed = SerialGenerator(), seed_state(-request.noise_seed)
     total, overloads = 0.0, 0
-    fast_min, fast_max, slow_min, slow_max = roi
     with files.open(file) as out:
         out.write(header)
-        for part in row_blocks(len(image)):
-            pixels = np.zeros((part.stop - part.start, image.shape[1]), dtype="<u2")
-            first = max(slow_min, part.start)
-            stop = min(slow_max + 1, part.stop)
-            if first < stop:
-                means = np.ascontiguousarray(image[first:stop, fast_min : fast_max + 1])
-                counts = np.empty_like(means)
-                poisson_rows(means, counts, generator.table, generator.spare, seed)
-                values, over = noisy_counts(counts, request.adc)
-                pixels[first - part.start : stop - part.start, fast_min : fast_max + 1] = values
-                total += float(counts.sum(dtype=np.float64))
-                overloads += over
-            out.write(pixels.tobytes())
+        for counted in nanobragg_rows(image, roi, request.adc, request.noise_seed):
+            out.write(counted.pixels.astype("<u2").tobytes())
+            total += counted.photons
+            overloads += counted.overloads
     return f"{total:.0f} photons on noise image ({overloads} overloads)"

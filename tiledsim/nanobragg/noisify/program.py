@@ -14,13 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.detector_model.serial.counts import wrapped
-from tiledsim.detector_model.serial.deviates import (
-    SerialGenerator,
-    gaussian,
-    photon_rows,
-    readout_rows,
-    seed_state,
-)
+from tiledsim.detector_model.serial.detector import LARGEST, NoisifyDetector, NoisifyDraws
 from tiledsim.detector_model.serial.point_spread import SerialPsf, Spread, apply_serial_psf
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.image_files.pgm import pgm_header
@@ -39,7 +33,6 @@ Float64 = NDArray[np.float64]
 TITLE: Final = "noisify - add noise to pixels - James Holton 3-19-16"
 _DEFAULT_INPUT: Final = "floatimage.bin"
 _DEFAULT_CALIBRATION_SEED: Final = 123456789
-_LARGEST: Final = {16: 65535.0, 32: 2147483647.0}
 _DEFAULTS: Final[dict[str, Any]] = {
     "int_file": Path("intimage.img"), "pgm_file": Path("image.pgm"),
     "noise_file": Path("noiseimage.img"), "header_file": None, "nonoise": False, "nopgm": False,
@@ -88,7 +81,7 @@ def parse_noisify(
     if "float_file" not in values:
         raise ExperimentError("no float image: give -floatfile FILE (or -bin FILE)")
     values = _DEFAULTS | values
-    if values["bits"] not in _LARGEST:
+    if values["bits"] not in LARGEST:
         raise ExperimentError(f"-bits {values['bits']}: must be 16 or 32")
     for key, flag_name in {"pixel_mm": "-pixel", "psf_fwhm_um": "-psf_fwhm"}.items():
         if not values[key] > 0:
@@ -183,7 +176,17 @@ class _Run:
     ) -> None:
         self.values, self.size, self.quirks = values, size, command.quirks
         self.command = command
-        self.largest = _LARGEST[values["bits"]]
+        self.detector = NoisifyDetector(
+            flicker=values["flicker"],
+            calibration=values["calibration"],
+            gain=values["gain"],
+            adc=values["adc"],
+            readout=values["readout"],
+            bits=values["bits"],
+            calibration_shared="calibration_shared" in self.quirks,
+            flicker_per_pixel="flicker_per_pixel" in self.quirks,
+            adu_wraps="adu_wraps" in self.quirks,
+        )
         self.header = header or self._own_header()
         self.seed = -(int(time.time()) if values["seed"] is None else values["seed"])
         given = values["calibration_seed"]
@@ -289,57 +292,42 @@ class _Run:
             self.lines.append(f"adding back {spread.lost:.6g} lost photons")
         return spread.image
 
-    def _stored(self, adu: Float64) -> bytes:
-        """Pixel values as the bytes of a file; ``adu`` is at most the largest value."""
-        if "adu_wraps" not in self.quirks:
-            adu = np.maximum(adu, 0.0)
-        if self.values["bits"] == 32:
-            return wrapped(adu, 32, through=64).astype("<u4").tobytes()
-        return wrapped(adu, 16).astype("<u2").tobytes()
+    def _stored(self, values: NDArray[np.int64]) -> bytes:
+        """Pixel values as the bytes of a file."""
+        return values.astype("<u4" if self.values["bits"] == 32 else "<u2").tobytes()
 
     def _write_noiseless(self, photons: Float32, files: OutputFiles) -> None:
         v = self.values
-        limit = _LARGEST[16] if "int32_clipped_16" in self.quirks else self.largest
+        most = LARGEST[16] if "int32_clipped_16" in self.quirks else None
         adu = photons.astype(np.float64) * v["gain"] + v["adc"]
         with files.open(v["int_file"]) as out:
             out.write(self.header)
-            out.write(self._stored(np.minimum(adu, limit)))
+            out.write(self._stored(self.detector.values(adu, most)))
         self.lines.append(
             f"writing {v['int_file']} as {photons.size} {v['bits'] // 8}-byte integers"
         )
         if v["pgm_file"] is not None:
             if "adu_wraps" not in self.quirks:
                 adu = np.maximum(adu, 0.0)
-            grey = np.minimum(wrapped(np.minimum(adu, _LARGEST[16]), 16), 255)
+            grey = np.minimum(wrapped(np.minimum(adu, LARGEST[16]), 16), 255)
             with files.open(v["pgm_file"]) as out:
                 out.write(pgm_header(self.size.fast, self.size.slow, "pixels scaled by 1"))
                 out.write(grey.astype("u1").tobytes())
             self.lines.append(f"writing {v['pgm_file']} as 1-byte integers")
 
     def _write_noise(self, photons: Float32, psf: SerialPsf | None, files: OutputFiles) -> None:
-        v, generator, seed = self.values, SerialGenerator(), seed_state(self.seed)
-        own = generator if "calibration_shared" in self.quirks else SerialGenerator()
-        flicker, photons = v["flicker"], photons.copy()
-        if flicker > 0 and "flicker_per_pixel" not in self.quirks:
-            drawn = float(gaussian(generator.table, generator.spare, seed))
-            photons = (photons.astype(np.float64) * (1.0 + flicker * drawn)).astype(np.float32)
-            flicker = 0.0
-        photon_rows(
-            photons, flicker, v["calibration"], generator.table, generator.spare, seed,
-            own.table, own.spare, seed_state(self.calibration_seed),
-        )  # fmt: skip
+        v = self.values
+        draws = NoisifyDraws(self.detector, self.seed, self.calibration_seed)
+        photons = draws.detect(photons)
         if psf is not None:
             total = float(photons.sum(dtype=np.float64))
             self.lines.append(f"{total:.0f} photons on noise image before PSF")
             self.lines.append(f"  applying PSF width = {v['psf_fwhm_um']:.6g} um")
             photons = self._spread(photons, psf)
-        adu = photons.astype(np.float64) * v["gain"] + v["adc"]
-        if v["readout"] > 0:
-            readout_rows(adu, v["readout"], generator.table, generator.spare, seed)
-        overloads = int((adu > self.largest).sum())
+        counts, overloads = draws.read_out(photons)
         with files.open(v["noise_file"]) as out:
             out.write(self.header)
-            out.write(self._stored(np.minimum(adu, self.largest)))
+            out.write(self._stored(counts))
         total = float(photons.sum(dtype=np.float64))
         self.lines.append(f"{total:.0f} photons on noise image ({overloads} overloads)")
         self.lines.append(f"writing {v['noise_file']} as {v['bits'] // 8}-byte integers")

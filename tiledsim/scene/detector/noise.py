@@ -15,9 +15,11 @@ from tiledsim.detector_model.point_spread import (
     radius_of_tail,
     read_kernel,
 )
+from tiledsim.detector_model.serial.detector import LARGEST
 from tiledsim.detector_model.spreading import whole_weights
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.experiment import Detector, Noise, PointSpread
+from tiledsim.quirks import Mode
 from tiledsim.scene.detector.pixel_files import read_pixels
 from tiledsim.units import MM, UM
 from tiledsim.vectors import Array
@@ -42,6 +44,8 @@ def build_noise(noise: Noise | None, detector: Detector) -> NoiseParts:
     """
     if noise is None:
         return NoiseParts(None, None, None)
+    if noise.mode == "c-parity":
+        return NoiseParts(serial_model(noise, detector), None, None)
     state = pixel_states(noise, detector)
     dtype = _dtype(noise)
     limits = np.iinfo(dtype)
@@ -82,6 +86,66 @@ def build_noise(noise: Noise | None, detector: Detector) -> NoiseParts:
         ),
         state,
         build_spread(noise.point_spread, detector),
+    )
+
+
+def refuse_serial_noise(noise: Noise | None, mode: Mode) -> None:
+    """Raise ExperimentError for noise that cannot be drawn tile by tile.
+
+    ``mode`` is that of the experiment, which the noise has too where it has none of its own.
+    """
+    if noise is not None and (noise.mode or mode) == "c-parity":
+        raise ExperimentError(
+            "[noise] in the mode c-parity is drawn by nanoBragg's serial generator, after all "
+            "tiles: render photons without it, then let `noise` count their store; or give "
+            "[noise] mode = 'spec'"
+        )
+
+
+def serial_model(noise: Noise, detector: Detector) -> CountModel:
+    """Resolve a noise section as noisify's flags.  Raises ExperimentError for what it lacks."""
+    plain, spread = Noise(), noise.point_spread
+    lacking = [
+        name
+        for name in (
+            "poisson", "saturation_adu", "modules", "gap_file", "dead_file", "hot_file",
+            "gap_value", "dead_value",
+        )
+        if getattr(noise, name) != getattr(plain, name)
+    ] + [
+        f"point_spread.{name}"
+        for name in ("tail", "kernel_file", "edges")
+        if getattr(spread, name) != getattr(plain.point_spread, name)
+    ]  # fmt: skip
+    if lacking:
+        raise ExperimentError(
+            f"[noise] {lacking[0]}: noisify, which the mode c-parity follows, has none; leave it "
+            "out, or give mode = 'spec'"
+        )
+    dtype = {16: "uint16", 32: "uint32"}.get(noise.bits, "")
+    if not dtype or noise.image not in ("auto", dtype):
+        raise ExperimentError(
+            f"[noise] bits = {noise.bits}, image = {noise.image!r}: noisify, which the mode "
+            "c-parity follows, has uint16 of 16 bits and uint32 of 32"
+        )
+    return CountModel(
+        seed=noise.seed,
+        poisson=True,
+        flicker=noise.flicker_percent / 100.0,
+        calibration=noise.calibration_percent / 100.0,
+        calibration_seed=noise.calibration_seed,
+        gain=noise.gain_adu_per_photon,
+        adc=noise.adc_adu,
+        readout=noise.readout_adu,
+        top=int(LARGEST[noise.bits]),
+        dtype=dtype,
+        gap=int(np.iinfo(dtype).max),
+        dead=0,
+        reflected=False,
+        serial=True,
+        serial_psf={None: "", "gaussian": "gauss", "fiber": "fiber"}[spread.kind],
+        serial_fwhm_px=float(np.float32(spread.fwhm_um / UM)) / (detector.pixel_mm / MM),
+        serial_radius_px=spread.radius_px or 0,
     )
 
 

@@ -207,7 +207,7 @@ def _detector(experiment: Experiment, scene: Scene, geometry: Geometry) -> list[
     if scene.absorbing:
         facts += [
             Fact("sensor layers", scene.layers, "", f"{scene.layer_step * UM:g} µm apart"),
-            Fact("attenuation depth", UM / scene.attenuation, "µm"),
+            Fact("attenuation depth", UM / scene.attenuation, "µm", detector.sensor.material or ""),
         ]
     rendered = scene.rendered_pixels
     total = scene.shape[0] * panels * slow * fast

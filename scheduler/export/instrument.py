@@ -94,6 +94,7 @@ def _instrument(
         for o, f, s in frames
     )
     thickness = float(about["sensor_thickness_um"])
+    material = str(about.get("sensor_material") or "Si")
     return Instrument(
         panels=panels,
         wavelength_A=float(arrays["source_wavelength_A"] @ arrays["source_weight"]),
@@ -105,7 +106,7 @@ def _instrument(
         start_deg=starts,
         width_deg=width,
         crystals_A=crystals_A,
-        sensor=SensorLayer("Si", thickness / 1000) if thickness > 0 else None,
+        sensor=SensorLayer(material, thickness / 1000) if thickness > 0 else None,
         curved=bool(about["curved"]),
         title=title,
     )

@@ -270,6 +270,7 @@ def summarise(
         sessions=sessions,
         retried=int(np.count_nonzero(records.done[np.unique(records.failed_tiles)])),
         session_tiles=sessions[-1].tiles if sessions else 0,
+        unit="photons" if layout.dtype == "float32" else "ADU",
     )  # fmt: skip
 
 

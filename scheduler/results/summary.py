@@ -20,6 +20,7 @@ class ImageSummary:
     maximum_slow: int
     maximum_fast: int
     photons: float
+    """Sum of the pixels, in the summary's unit, as maximum and mean."""
     mean: float
     rms: float
     rmsd: float
@@ -100,6 +101,7 @@ class Summary:
 
     images: tuple[ImageSummary, ...]
     photons: float
+    """Sum of all pixels, in ``unit``."""
     scale: dict[str, float]
     """Factors between sums and photons, and the spans of the corrections."""
     tiles: int
@@ -136,6 +138,8 @@ class Summary:
     """Of all images, the first where several are."""
     bound: float = 0.0
     """Largest of all images."""
+    unit: str = "photons"
+    """Of the pixels: expected photons, or ``ADU`` where counts are stored."""
 
     def physical(self) -> dict[str, Any]:
         """Return the images' part: the same for every way in which a run may come to its end.
@@ -189,13 +193,14 @@ class Summary:
             for image in self.images[:20]
         ]
         more = len(self.images) + self.more_images - len(rows)
-        head = "".join(f"<th>{name}</th>" for name in names)
+        heads = (self.unit if name == "photons" else name for name in names)
+        head = "".join(f"<th>{name}</th>" for name in heads)
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         rest = f"<p>… and {more:,} more images</p>" if more else ""
         return (
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
             f"<details><summary>{self.tiles:,} tiles in {human_seconds(self.wall_seconds)}, "
-            f"{self.photons:.6g} photons</summary><pre>{escape(self.text())}</pre></details>"
+            f"{self.photons:.6g} {escape(self.unit)}</summary><pre>{escape(self.text())}</pre></details>"
         )
 
     def brief(self, store: str) -> str:
@@ -213,7 +218,7 @@ class Summary:
         """
         top = self.brightest or max(self.images, key=lambda image: image.maximum)
         return (
-            f"photons in all {self.photons:.10g}; brightest shot {top.shot} panel {top.panel}: max "
+            f"{self.unit} in all {self.photons:.10g}; brightest shot {top.shot} panel {top.panel}: max "
             f"{top.maximum:.6g} at slow {top.maximum_slow}, fast {top.maximum_fast}\n"
             f"{self.tiles:,} tiles in {human_seconds(self.wall_seconds)}; more: tiledsim summary "
             f"{shlex.quote(store)}"
@@ -233,13 +238,13 @@ class Summary:
             lines += [
                 f"shot {image.shot} panel {image.panel}: max {image.maximum:.6g} at slow "
                 f"{image.maximum_slow}, fast {image.maximum_fast}",
-                f"  photons {image.photons:.10g}  mean {image.mean:.6g}  rms {image.rms:.6g}  "
+                f"  {self.unit} {image.photons:.10g}  mean {image.mean:.6g}  rms {image.rms:.6g}  "
                 f"rmsd {image.rmsd:.6g}  ({image.rendered:,} pixels, {image.masked:,} masked)",
             ]
         if (more := len(self.images) + self.more_images - len(shown)) > 0:
             where = "the store's tiles/ have" if self.more_images else "to_json() has"
             lines.append(f"… and {more:,} more images; {where} all")
-        lines.append(f"photons in all {self.photons:.10g}")
+        lines.append(f"{self.unit} in all {self.photons:.10g}")
         if self.bound > 0.0:
             lines.append(
                 f"steps left out: no pixel lacks more than {self.bound:.3g} photons by them"

@@ -58,6 +58,8 @@ def test_while_rendering_afterwards_and_in_memory(
     np.testing.assert_array_equal(image, simulate(experiment.replace(noise=NOISE)))
     good = image[image != 65535].astype(float)
     assert summary.images[0].photons == good.sum()
+    assert f"ADU in all {good.sum():.10g}" in summary.text()
+    assert "photons" not in summary.text()
     assert verify(later).sound
     assert verify(counts).sound
 

@@ -322,7 +322,7 @@ def _detector(given: Given) -> Iterator[Finding]:
         yield from _idle(given, (sensor + "thickness_um", sensor + "layers"),
                          "detector.sensor.depth_um = 0 switches the sensor off")  # fmt: skip
     elif not given.get(sensor + "thickness_um"):
-        yield from _idle(given, (sensor + "depth_um", sensor + "layers"),
+        yield from _idle(given, (sensor + "depth_um", sensor + "material", sensor + "layers"),
                          "detector.sensor.thickness_um is 0")  # fmt: skip
     if not given.get("detector.two_theta_deg"):
         yield from _idle(given, ("detector.two_theta_axis",), "detector.two_theta_deg is 0")

@@ -56,7 +56,7 @@ def named_detector(given: dict[str, Any]) -> dict[str, Any]:
         if key in given:
             raise ExperimentError(f"detector.model and detector.{key} are both given; give one")
     sensor = dict(given.get("sensor") or {})
-    if sensor.get("depth_um"):
+    if sensor.get("depth_um") or sensor.get("material"):
         given["sensor"] = {"thickness_um": model.thickness_um} | sensor
     gaps = [list(gap) for gap in gap_rectangles(model)]
     masked = gaps + [list(rectangle) for rectangle in given.get("masked_px", ())]

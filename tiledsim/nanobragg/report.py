@@ -248,7 +248,7 @@ def _detector(experiment: Experiment, scene: Scene, camera: Camera) -> Iterator[
     thickness = experiment.detector.sensor.thickness_um / UM if scene.absorbing else 0.0
     yield (
         f"  sensor is {thickness:.6g} m thick in {scene.layers} layers with "
-        f"mu= {_attenuation(experiment):.6g}"
+        f"mu= {_attenuation(experiment, scene):.6g}"
     )
     pairs = (
         ("Xbeam", "Ybeam", camera.beam),
@@ -271,9 +271,11 @@ def _detector(experiment: Experiment, scene: Scene, camera: Camera) -> Iterator[
     yield f"  dials origin= {numbers(camera.dials_origin)}"
 
 
-def _attenuation(experiment: Experiment) -> float:
+def _attenuation(experiment: Experiment, scene: Scene) -> float:
     """μ [1/m] as nanoBragg holds it: −1 where it was never set."""
     sensor = experiment.detector.sensor
+    if sensor.material is not None:
+        return scene.attenuation
     if sensor.depth_um is not None:
         return UM / sensor.depth_um if sensor.depth_um else 0.0
     return UM / sensor.thickness_um if sensor.thickness_um else -1.0
@@ -302,7 +304,7 @@ def _warnings_first(experiment: Experiment) -> Iterator[str]:
 
 def _warnings(experiment: Experiment) -> Iterator[str]:
     sensor, mosaic = experiment.detector.sensor, experiment.crystal.mosaic
-    if sensor.thickness_um > 0.0 and sensor.depth_um is None:
+    if sensor.thickness_um > 0.0 and sensor.depth_um is None and sensor.material is None:
         yield f"WARNING: setting detector attenuation depth to {UM / sensor.thickness_um:.6g} m"
     if mosaic.spread_deg > 0.0 and mosaic.domains is None:
         yield "WARNING: finite mosaicity with only one domain! upping to 10 mosaic domains"

@@ -103,6 +103,7 @@ def resolved_numbers(experiment: Experiment, scene: Scene) -> dict[str, object]:
         "polarization": scene.polarization,
         "polarization_correction": scene.polarized,
         "sensor_thickness_um": detector.sensor.thickness_um if scene.absorbing else 0.0,
+        "sensor_material": detector.sensor.material or "",
         "sensor_attenuation_per_mm": scene.attenuation / MM,
         "cells": list(scene.cell_counts),
         "crystal_shape": scene.crystal_shape,

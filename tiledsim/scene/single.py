@@ -32,6 +32,7 @@ from tiledsim.scene.crystal.real_crystal import (
 from tiledsim.scene.detector.geometry import Geometry, geometry_of
 from tiledsim.scene.detector.masks import load_mask
 from tiledsim.scene.detector.noise import build_noise, refuse_serial_noise
+from tiledsim.scene.materials import MATERIALS, attenuation_per_m
 from tiledsim.scene.resolution import detector_dmin_A, fine_oversampling
 from tiledsim.scene.sources import build_sources
 from tiledsim.scene.sweeps import complete
@@ -62,7 +63,9 @@ def build_single(experiment: Experiment, dmin_margin: float = 1.0) -> Scene:
         experiment, geometry, lattice, float(sources.wavelength.min()), dmin_margin
     )
     cells, reciprocal = shot_cells(experiment, lattice, geometry.spindle)
-    sensor = sensor_layers(detector.sensor, experiment.sampling, quirks)
+    sensor = sensor_layers(
+        with_depth(detector.sensor, beam.central_wavelength_A), experiment.sampling, quirks
+    )
     refuse_serial_noise(experiment.noise, experiment.mode)
     noise = build_noise(experiment.noise, detector)
     amorphous = build_layers(experiment, sources.wavelength)
@@ -225,6 +228,18 @@ class SensorLayers(NamedTuple):
     attenuation: float
     """μ [1/m]."""
     absorbing: bool
+
+
+def with_depth(sensor: Sensor, wavelength_A: float) -> Sensor:
+    """Return a sensor with the attenuation length of its material, where it has one by name.
+
+    Raises ExperimentError for a wavelength at which it is not known.
+    """
+    if sensor.material is None or sensor.thickness_um == 0.0:
+        return sensor
+    density = MATERIALS[sensor.material].density_g_per_cm3
+    mu = attenuation_per_m(sensor.material, wavelength_A / ANGSTROM, density)
+    return sensor.model_copy(update={"depth_um": UM / mu})
 
 
 def sensor_layers(sensor: Sensor, sampling: Sampling, quirks: frozenset[Quirk]) -> SensorLayers:

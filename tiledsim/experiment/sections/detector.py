@@ -1,6 +1,6 @@
 """The detector: pixels, panels, sensor, mask, and where it stands."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,12 +25,20 @@ Layers = Annotated[Count, Field(le=100_000)]
 class Sensor(Part):
     """Absorption in a sensor of some thickness, in layers."""
 
+    material: Literal["Si", "GaAs", "CdTe"] | None = None
+    """In place of depth_um: what its photoabsorption is at the beam's central wavelength."""
     depth_um: NotNegative | None = None
     """Attenuation length 1/μ."""
     thickness_um: NotNegative = 0.0
     """0: every photon is counted where it enters."""
     layers: Layers | None = None
     """Depths that photons are captured at; two by default."""
+
+    @model_validator(mode="after")
+    def _one_attenuation(self) -> Self:
+        if self.material is not None and self.depth_um is not None:
+            raise ValueError("material and depth_um are both given; give one")
+        return self
 
 
 Rectangle = tuple[Whole, Whole, Whole, Whole]

@@ -200,7 +200,8 @@ class Summary:
         return (
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
             f"<details><summary>{self.tiles:,} tiles in {human_seconds(self.wall_seconds)}, "
-            f"{self.photons:.6g} {escape(self.unit)}</summary><pre>{escape(self.text())}</pre></details>"
+            f"{self.photons:.6g} {escape(self.unit)}</summary>"
+            f"<pre>{escape(self.text())}</pre></details>"
         )
 
     def brief(self, store: str) -> str:
@@ -218,8 +219,8 @@ class Summary:
         """
         top = self.brightest or max(self.images, key=lambda image: image.maximum)
         return (
-            f"{self.unit} in all {self.photons:.10g}; brightest shot {top.shot} panel {top.panel}: max "
-            f"{top.maximum:.6g} at slow {top.maximum_slow}, fast {top.maximum_fast}\n"
+            f"{self.unit} in all {self.photons:.10g}; brightest shot {top.shot} panel {top.panel}: "
+            f"max {top.maximum:.6g} at slow {top.maximum_slow}, fast {top.maximum_fast}\n"
             f"{self.tiles:,} tiles in {human_seconds(self.wall_seconds)}; more: tiledsim summary "
             f"{shlex.quote(store)}"
         )

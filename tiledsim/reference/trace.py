@@ -16,23 +16,14 @@ from tiledsim.campaign.one_shot import alone
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
+from tiledsim.reference.detection import added_entries
+from tiledsim.reference.entries import Entry, Value
 from tiledsim.reference.model import Evaluation, evaluate
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.tile import Tile
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
-
-Value = float | int | tuple[float, ...]
-
-
-class Entry(NamedTuple):
-    """One line of a trace."""
-
-    key: str
-    value: Value
-    unit: str
-    meaning: str
 
 
 class PhiEntry(NamedTuple):
@@ -54,7 +45,8 @@ class PixelTrace:
     slow: int
     fast: int
     entries: tuple[Entry, ...]
-    """In nanoBragg's order, then the kernel's value and its distance."""
+    """In nanoBragg's order, then the kernel's value and its distance, and what the image has
+    besides: amorphous layers, and the steps of the noise."""
     phi: tuple[PhiEntry, ...]
     evaluation: Evaluation
     """Every intermediate; see :mod:`tiledsim.reference.model` for the shapes, with n = 1."""
@@ -229,9 +221,11 @@ def trace(
     """
     scene = experiment if isinstance(experiment, Scene) else build_scene(experiment)
     check_pixel(scene, shot, panel, slow, fast)
-    scene, tile = alone(scene, Tile(shot, panel, slow, slow + 1, fast, fast + 1))
+    whole, asked = scene, Tile(shot, panel, slow, slow + 1, fast, fast + 1)
+    scene, tile = alone(whole, asked)
     found = evaluate(scene, tile.shot, panel, [slow], [fast])
-    kernel = float(get_backend(backend, dtype).render(scene, tile)[0, 0])
+    renderer = get_backend(backend, dtype)
+    kernel = float(renderer.render(scene, tile)[0, 0])
     value = float(found.pixels[0])
     entries = (
         *_geometry(scene, panel, found),
@@ -244,6 +238,7 @@ def trace(
             "1",
             "its relative distance from I_pixel_final",
         ),
+        *added_entries(renderer, whole, asked),
     )
     phi = _phi_entries(scene, found)
     return PixelTrace(shot, panel, slow, fast, entries, phi, found, scene)

@@ -410,3 +410,12 @@ def test_explain_says_what_was_chosen_what_quirks_do_and_what_contradicts() -> N
     assert re.search(r"^no change: .*water_twice", text, re.MULTILINE)
     for said in ("-Na 7 after -N 5", "-energy 9000 after -lambda 1", "the flux counts"):
         assert said in text
+    for said in ("distance = 100 mm (no -distance)", "interpolated = no", "floatimage.bin (no"):
+        assert said in text
+    for unsaid in ("(no -lambda)", "(no -N)", "(no -fluence)", "(no -detpixels)", "(no -pixel)"):
+        assert unsaid not in text
+    nothing = "\n".join(
+        explain_command(["-cell", "70", "80", "90", "-default_F", "1", "-roi", "5", "3", "0", "9"])
+    )
+    for said in ("(no -lambda)", "(no -N)", "(no -fluence)", "(no -pixel)", "holds no pixel"):
+        assert said in nothing

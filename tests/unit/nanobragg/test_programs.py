@@ -35,6 +35,45 @@ USAGE = {
     "header",
 }
 """The flags in the programs' own usage texts."""
+PARSED = {
+    "nanobragg": "4stol MW N Na Nb Nc ORGX ORGY Q Xbeam Xclose Ybeam Yclose adc adxv beam_vector "
+    "beamsize binary_spots cell close_distance coherent curved_det default_F density "
+    "denzo detector_abs detector_rotx detector_roty detector_rotz detector_thick "
+    "detector_thicksteps detpixels detpixels_f detpixels_s detpixels_x detpixels_y "
+    "detsize detsize_f detsize_s dials dispersion dispsteps distance divergence divsteps "
+    "dmin dump energy exposure fdet_vector floatfile floatimage fluence flux fudge "
+    "gauss_xtal hdivrange hdivstep hdivsteps heigh hkl img interpolate intfile intimage "
+    "lambda mask mat misset misset_seed molec mosaic mosaic_dom mosaic_seed mosaic_spr "
+    "mosaici mosflm nointerpolate noisefile noiseimage nonoise nopgm nopolar noprogress "
+    "odet_vector osc oversample oversample_omega oversample_polar oversample_thick "
+    "pgmfile pgmimage pgmscale phi phistep phisteps pivot pix0_vector pixel point_pixel "
+    "polar polar_vector printout printout_pixel progress roi round_div round_xtal "
+    "sample_den sample_heigh sample_size sample_thick sample_width sample_x sample_y "
+    "sample_z samplesize scale sdet_vector seed sourcefile spindle_axis square_div "
+    "square_xtal stol stolout thicksteps tophat_spots twotheta twotheta_axis vdivrange "
+    "vdivstep vdivsteps water wave width xds xtal_heigh xtal_size xtal_thick xtal_width "
+    "xtal_x xtal_y xtal_z xtalsize",
+    "nonbragg": "4stol Fmap MW ORGX ORGY Q Xbeam Xclose Ybeam Yclose adc beam_vector beamsize "
+    "close_distance coherent curved_det density detector_rotx detector_roty detector_rotz "
+    "detpixels detpixels_f detpixels_s detpixels_x detpixels_y detsize detsize_x "
+    "detsize_y dispersion dispsteps distance divergence divsteps energy exposure "
+    "fdet_vector floatfile floatimage fluence flux gain hdivrange hdivstep hdivsteps "
+    "heigh ignore img intfile intimage lambda molecular molecules noisefile noiseimage "
+    "nonoise nopgm nopolar noprogress noreject odet_vector osc oversample pgmfile "
+    "pgmimage pgmscale phi phistep phisteps pivot pix0_vector pixel point_pixel polar "
+    "polar_vector printout printout_pixel progress roi round_div sample_den sample_heigh "
+    "sample_molecules sample_size sample_thick sample_width sample_x sample_y sample_z "
+    "samplesize scale sdet_vector seed source_distance sourcefile spindle_axis square_div "
+    "stol stolout thick twotheta twotheta_axis vdivrange vdivstep vdivsteps wave width",
+    "noisify": "Xbeam Ybeam adc badpix_seed bin bits calib_seed calibration detpixels detpixels_x "
+    "detpixels_y detsize detsize_x detsize_y distance flicker floatfile floatimage "
+    "fluence gain header hotpix_seed intfile intimage lambda noisefile noiseimage nonoise "
+    "nopgm osc pgmfile pgmimage phi pixel psf psf_fw psf_rad psf_si psf_wi readnoi "
+    "readout scale seed",
+}
+"""The flags that the programs' sources compare words with, most of them not in the usage texts."""
+REFUSED = {"nonbragg": {"Fmap", "curved_det", "ignore", "img", "stolout"}}
+"""Those that are not taken; the page says so."""
 TABLES = {"nanobragg": by_name(FLAGS), "nonbragg": NONBRAGG_TABLE, "noisify": NOISIFY_TABLE}
 ALL_FLAGS = {"nanobragg": FLAGS, "nonbragg": NONBRAGG_FLAGS, "noisify": NOISIFY_FLAGS}
 
@@ -48,6 +87,17 @@ def test_every_flag_of_the_usage_text_is_known_and_on_the_page(program: str) -> 
         assert f"`-{name}`" in table, name
     for flag in ALL_FLAGS[program]:
         assert f"`{flag.name}" in table, flag.name
+
+
+@pytest.mark.parametrize("program", PARSED)
+def test_every_flag_that_the_program_reads_is_taken_or_the_page_says_why_not(program: str) -> None:
+    page = PAGE.read_text()
+    refused = REFUSED.get(program, set())
+    for name in PARSED[program].split():
+        known = find_flag(f"-{name}", TABLES[program])
+        assert (known is None) == (name in refused), name
+        assert f"`-{name}" in page or (known is not None and f"`{known.name}`" in page), name
+    assert set(USAGE[program].split()) & refused == set()
 
 
 @pytest.mark.parametrize("quirk", [*NONBRAGG_QUIRKS, *NOISIFY_QUIRKS])

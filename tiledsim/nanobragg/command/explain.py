@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 
 from tiledsim.description import describe
 from tiledsim.errors import ExperimentError
-from tiledsim.nanobragg.command.command import NanobraggCommand, parse_nanobragg
+from tiledsim.nanobragg.command.command import (
+    DEFAULT_FLOAT_FILE,
+    NanobraggCommand,
+    parse_nanobragg,
+)
 from tiledsim.nanobragg.command.flags import read_flags
+from tiledsim.nanobragg.images.outputs import (
+    DEFAULT_INT_FILE,
+    DEFAULT_NOISE_FILE,
+    DEFAULT_PGM_FILE,
+)
 from tiledsim.quirks import Mode, Quirk
 from tiledsim.reference.model import render_pixels
 from tiledsim.scene import Scene
@@ -43,6 +52,7 @@ def explain_command(
         "",
         "# Chosen or computed, and why",
         *_chosen(command, scene),
+        *_unsaid(argv, mode, command, scene),
         "",
         "# Quirks that act",
         *_quirks(argv, mode, base, command, scene),
@@ -69,10 +79,57 @@ def _chosen(command: NanobraggCommand, scene: Scene) -> Iterator[str]:
         yield "noise image: seed = the time of the run (no -seed)"
 
 
+def _unsaid(
+    argv: Sequence[str], mode: Mode, command: NanobraggCommand, scene: Scene
+) -> Iterator[str]:
+    """Name the values that no flag sets; those that a header may set where none is read."""
+    beam, crystal, detector = (
+        getattr(command.experiment, name) for name in ("beam", "crystal", "detector")
+    )
+    given = read_flags(argv, lenient=mode == "c-parity")
+    names = {entry.flag.name for entry in given}
+    told = names | {key for entry in given for key in (*entry.flag.keys, *entry.flag.sets)}
+    if "-img" in names or "-mask" in names:
+        told |= {"-lambda", "-distance", "-pixel", "-detpixels", "-phi", "-osc"}
+    size = " x ".join(map(str, detector.size_px))
+    for flag, others, text in (
+        ("-lambda", {"-energy"}, f"beam: wavelength = {beam.central_wavelength_A:g} Å"),
+        ("-fluence", {"-flux"}, f"beam: fluence = {scene.fluence:g} photons/m²"),
+        ("-polar", set(), f"beam: polarization = {beam.polarization:g}"),
+        ("-N", {"crystal.cells[0]", "crystal.size_mm[0]"},
+         f"crystal: cells = {' x '.join(map(str, scene.cell_counts))}"),
+        ("-mosaic_spr", {"crystal.mosaic.spread_deg"},
+         f"crystal: mosaic spread = {crystal.mosaic.spread_deg:g} deg"),
+        ("-distance", {"-close_distance", "detector.distance_mm"},
+         f"detector: distance = {detector.distance_mm:g} mm"),
+        ("-pixel", set(), f"detector: pixel = {detector.pixel_mm:g} mm"),
+        ("-detpixels", {"detector.size_px[0]", "side_f_mm"}, f"detector: pixels = {size}"),
+        ("-mosflm", {"detector.convention"}, f"detector: convention = {detector.convention}"),
+        ("-interpolate", {"structure_factors.interpolate"},
+         f"structure factors: interpolated = {'yes' if scene.interpolate else 'no'}, as for "
+         f"{'two cells or fewer and' if scene.interpolate else 'three cells or more, or without'} "
+         "a table"),
+    ):  # fmt: skip
+        if not told & ({flag} | others):
+            yield f"{text} (no {flag})"
+    files = (
+        ("-floatfile", command.float_file, DEFAULT_FLOAT_FILE, False),
+        ("-intfile", command.int_file, DEFAULT_INT_FILE, False),
+        ("-pgmfile", command.pgm_file, DEFAULT_PGM_FILE, command.nopgm),
+        ("-noisefile", command.noise_file, DEFAULT_NOISE_FILE, command.nonoise),
+    )
+    for flag, file, default, left_out in files:
+        if file is None and not left_out:
+            yield f"written too: {default} (no {flag}; with --zarr only what is named)"
+
+
 def _quirks(
     argv: Sequence[str], mode: Mode, base: Path | None, command: NanobraggCommand, scene: Scene
 ) -> Iterator[str]:
     """Render a coarse grid with and without each quirk, and say by how much it changes."""
+    if command.experiment.detector.roi_is_empty:
+        yield "the region of interest holds no pixel: every pixel is 0 with and without them"
+        return
     slow, fast = _grid(scene)
     with_all = render_pixels(scene, 0, 0, slow, fast)
     active = command.experiment.active_quirks

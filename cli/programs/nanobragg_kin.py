@@ -6,15 +6,24 @@ from typing import Annotated
 
 import typer
 
-from tiledsim.cli.options import FLAG_SETTINGS, refuse_unknown_options
+from tiledsim.cli.options import FLAG_SETTINGS, read_mode, refuse_unknown_options
 
+ProgramModeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="spec|c-parity",
+        help="c-parity (the default): the program to the last bit; spec: none of its quirks, and "
+        "noise that is counted for any pixel by itself (Philox).",
+    ),
+]
 ProgramQuirksOption = Annotated[
     str | None,
     typer.Option(
         "--quirks",
         metavar="LIST",
-        help="The program's quirks to keep: names with commas between, all (the default) or none; "
-        "-NAME takes one away (all,-psf_wraps).",
+        help="The program's quirks to keep: names with commas between, all (the default of "
+        "c-parity) or none; -NAME takes one away (all,-psf_wraps).",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but notes and errors.")]
@@ -29,6 +38,7 @@ def register(app: typer.Typer) -> None:
 def nonbragg(
     context: typer.Context,
     flags: Annotated[list[str], typer.Argument(metavar="FLAGS...", help="Flags of nonBragg.")],
+    mode: ProgramModeOption = None,
     quirks: ProgramQuirksOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -44,7 +54,9 @@ def nonbragg(
     from tiledsim.nanobragg.program_quirks import NONBRAGG_QUIRKS
 
     refuse_unknown_options(context, flags)
-    command = parse_nonbragg(flags, quirks=_read_quirks(quirks, NONBRAGG_QUIRKS))
+    command = parse_nonbragg(
+        flags, quirks=_read_quirks(quirks, NONBRAGG_QUIRKS), mode=read_mode(mode, "c-parity")
+    )
     _note(command.notes)
     _print(run_nonbragg(command), quiet)
 
@@ -52,6 +64,7 @@ def nonbragg(
 def noisify(
     context: typer.Context,
     flags: Annotated[list[str], typer.Argument(metavar="FLAGS...", help="Flags of noisify.")],
+    mode: ProgramModeOption = None,
     quirks: ProgramQuirksOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -67,7 +80,9 @@ def noisify(
     from tiledsim.nanobragg.program_quirks import NOISIFY_QUIRKS
 
     refuse_unknown_options(context, flags)
-    command = parse_noisify(flags, quirks=_read_quirks(quirks, NOISIFY_QUIRKS))
+    command = parse_noisify(
+        flags, quirks=_read_quirks(quirks, NOISIFY_QUIRKS), mode=read_mode(mode, "c-parity")
+    )
     _note(command.notes)
     _print(run_noisify(command), quiet)
 

@@ -7,14 +7,21 @@ import numpy as np
 import pytest
 
 from tests.unit.command import refusal, tiledsim
+from tiledsim.detector_model.counts import count_photons
 from tiledsim.detector_model.serial.point_spread import SerialPsf, apply_serial_psf
 from tiledsim.errors import ExperimentError, StoreError
+from tiledsim.experiment import Detector, Noise, PointSpread
 from tiledsim.nanobragg.command.flags import FLAGS, by_name, find_flag
+from tiledsim.nanobragg.images.files import OutputFiles
+from tiledsim.nanobragg.images.images import ImageRequest, write_images
+from tiledsim.nanobragg.images.statistics import ImageStatistics
 from tiledsim.nanobragg.noisify.flags import NOISIFY_FLAGS, NOISIFY_TABLE
 from tiledsim.nanobragg.noisify.program import parse_noisify, run_noisify
 from tiledsim.nanobragg.nonbragg.flags import NONBRAGG_FLAGS, NONBRAGG_TABLE
 from tiledsim.nanobragg.nonbragg.program import parse_nonbragg, run_nonbragg
 from tiledsim.nanobragg.program_quirks import NOISIFY_QUIRKS, NONBRAGG_QUIRKS
+from tiledsim.scene.detector.noise import build_noise
+from tiledsim.tile import Tile
 
 PAGE = Path(__file__).parents[3] / "docs" / "nanobragg.md"
 USAGE = {
@@ -196,6 +203,45 @@ def test_quirks_of_noisify_change_what_they_say(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match="psf_dark_crash"):
         noisy(tmp_path, flat * 1e-8, "-nonoise -psf gauss")
     noisy(tmp_path, flat * 1e-8, "-nonoise -psf gauss", "psf_dark_crash")
+
+
+def test_noise_of_the_mode_spec_is_that_of_a_noise_section(tmp_path: Path) -> None:
+    image = np.full((40, 50), 30.0, dtype=np.float32)
+    image.tofile(tmp_path / "in.bin")
+    words = "-bin in.bin -detpixels_x 50 -detpixels_y 40 -seed 4 -calibration 0.02 -adc 10 -gain 2 "
+    words += "-readout 1 -psf fiber -psf_fwhm 60 -psf_radius 3"
+    files = [word for kind in ("int", "pgm", "noise") for word in (f"-{kind}file", f"{kind}.out")]
+    run_noisify(parse_noisify([*words.split(), *files], base=tmp_path, mode="spec"))
+    noise = Noise(
+        seed=4, calibration_percent=2.0, adc_adu=10.0, gain_adu_per_photon=2.0, readout_adu=1.0,
+        saturation_adu=65535,
+        point_spread=PointSpread(kind="fiber", fwhm_um=60.0, radius_px=3),
+    )  # fmt: skip
+    parts = build_noise(noise, Detector(size_px=(50, 40), pixel_mm=0.1))
+    assert parts.model is not None
+    tile = Tile(0, 0, 0, 40, 0, 50)
+    expected = count_photons(parts.model, image, tile, (1, 1, 40, 50), spread=parts.spread).pixels
+    found = np.frombuffer((tmp_path / "noise.out").read_bytes()[512:], "<u2").reshape(40, 50)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_noise_of_nanobragg_and_nonbragg_in_the_mode_spec(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).uniform(0, 80, (600, 20)).astype(np.float32)
+    image[0, 3] = 1e6
+    roi = (2, 18, 1, 599)
+    request = ImageRequest(
+        int_file=None, pgm_file=None, noise_file=tmp_path / "n", adc=12.0, noise_seed=9, mode="spec"
+    )
+    found = ImageStatistics(80.0, 0, 0, 1.0, 1.0, 1.0)
+    with OutputFiles() as files:
+        write_images(image, roi, found, bytes(512), request, files)
+    counts = np.frombuffer((tmp_path / "n").read_bytes()[512:], "<u2").reshape(600, 20)
+    parts = build_noise(Noise(seed=9, adc_adu=12.0), Detector(size_px=(20, 600)))
+    assert parts.model is not None
+    expected = count_photons(parts.model, image, Tile(0, 0, 0, 600, 0, 20), (1, 1, 600, 20)).pixels
+    inside = np.s_[1:600, 2:19]
+    np.testing.assert_array_equal(counts[inside], expected[inside])
+    assert counts.sum() == counts[inside].sum()
 
 
 def test_the_light_outside_the_radius_is_spread_evenly() -> None:

@@ -1,4 +1,7 @@
-"""nanoBragg's int, pgm and noise images, made of its float image in rows of bounded memory."""
+"""nanoBragg's int, pgm and noise images, made of its float image in rows of bounded memory.
+
+In the mode spec the noise is Philox's, any pixel by itself; in c-parity the program's own.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.detector_model.serial.counts import grey_levels, noiseless_counts
-from tiledsim.detector_model.serial.detector import nanobragg_rows
+from tiledsim.detector_model.rows import detect_rows
+from tiledsim.detector_model.serial.counts import LARGEST_16, grey_levels, noiseless_counts
+from tiledsim.detector_model.serial.detector import CountedRows, nanobragg_rows
 from tiledsim.image_files.pgm import pgm_header
 from tiledsim.nanobragg.images.files import OutputFiles
 from tiledsim.nanobragg.images.statistics import ImageStatistics, row_blocks
+from tiledsim.quirks import Mode
 
 Roi = tuple[int, int, int, int]
 Float32 = NDArray[np.float32]
@@ -29,7 +34,8 @@ class ImageRequest:
     pgm_scale: float | None = None
     adc: float = DEFAULT_ADC
     noise_seed: int = 0
-    """As on the command line; the generator starts from its negative."""
+    """As on the command line; the program's generator starts from its negative."""
+    mode: Mode = "c-parity"
 
 
 def write_images(
@@ -94,8 +100,25 @@ def _write_noise(
     total, overloads = 0.0, 0
     with files.open(file) as out:
         out.write(header)
-        for counted in nanobragg_rows(image, roi, request.adc, request.noise_seed):
+        drawn = nanobragg_rows if request.mode == "c-parity" else _philox_rows
+        for counted in drawn(image, roi, request.adc, request.noise_seed):
             out.write(counted.pixels.astype("<u2").tobytes())
             total += counted.photons
             overloads += counted.overloads
     return f"{total:.0f} photons on noise image ({overloads} overloads)"
+
+
+def _philox_rows(image: Float32, roi: Roi, adc: float, seed: int) -> Iterator[CountedRows]:
+    """Count photons as a run with a noise section of this seed and offset does."""
+    fast = image.shape[1]
+    first = 0
+    for rows, inside in _portions(image, roi):
+        detected = np.empty(rows.shape)
+        photons = np.ascontiguousarray(rows)
+        detect_rows(photons, first, fast, seed, 0, True, 1.0, 0.0, 0, detected)
+        detected[~inside] = 0.0
+        values = np.floor(detected + adc + 0.5)
+        over = inside & (values > LARGEST_16)
+        pixels = np.where(inside, np.clip(values, 0.0, LARGEST_16), 0.0).astype(np.uint16)
+        yield CountedRows(pixels, float(detected.sum()), int(over.sum()))
+        first += rows.size

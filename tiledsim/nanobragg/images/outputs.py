@@ -94,6 +94,7 @@ def write_outputs(
         pgm_scale=command.pgm_scale,
         adc=DEFAULT_ADC if command.adc_offset is None else command.adc_offset,
         noise_seed=noise_seed,
+        mode=command.experiment.mode,
     )
     with OutputFiles() as files:
         if outputs.float_file is not None:

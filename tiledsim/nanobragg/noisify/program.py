@@ -13,10 +13,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tiledsim.detector_model.counts import count_photons
 from tiledsim.detector_model.serial.counts import wrapped
 from tiledsim.detector_model.serial.detector import LARGEST, NoisifyDetector, NoisifyDraws
 from tiledsim.detector_model.serial.point_spread import SerialPsf, Spread, apply_serial_psf
 from tiledsim.errors import ExperimentError, InputFileError
+from tiledsim.experiment import Detector, Noise, PointSpread
 from tiledsim.image_files.pgm import pgm_header
 from tiledsim.image_files.smv.header import read_smv_header, smv_block
 from tiledsim.io.text import read_bytes
@@ -26,6 +28,9 @@ from tiledsim.nanobragg.images.files import OutputFiles, check_outputs
 from tiledsim.nanobragg.images.smv_text import CLOSING, exposure, opening
 from tiledsim.nanobragg.noisify.flags import NOISIFY_TABLE
 from tiledsim.nanobragg.program_quirks import NOISIFY_QUIRKS
+from tiledsim.quirks import Mode
+from tiledsim.scene.detector.noise import build_noise
+from tiledsim.tile import Tile
 from tiledsim.units import DEFAULT_FLUENCE, THOMSON_RADIUS_SQUARED_M2
 
 Float32 = NDArray[np.float32]
@@ -57,13 +62,17 @@ class NoisifyCommand:
     values: dict[str, Any]
     float_file: Path
     quirks: frozenset[str]
+    mode: Mode
     notes: tuple[str, ...]
 
 
 def parse_noisify(
-    argv: Sequence[str], base: Path | None = None, quirks: frozenset[str] | None = None
-) -> NoisifyCommand:
+    argv: Sequence[str], base: Path | None = None, quirks: frozenset[str] | None = None, *,
+    mode: Mode = "c-parity",
+) -> NoisifyCommand:  # fmt: skip
     """Read a command line of noisify; file names are relative to ``base``.
+
+    Without ``quirks`` the mode c-parity has all of them, spec none.
 
     Raises ExperimentError for flags that are not understood or contradict each other, StoreError
     where an output cannot be written.
@@ -96,8 +105,9 @@ def parse_noisify(
     if values["nopgm"]:
         values["pgm_file"] = None
     check_outputs({f"-{name}file": values[f"{name}_file"] for name in ("int", "pgm", "noise")})
-    taken = frozenset(NOISIFY_QUIRKS) if quirks is None else quirks
-    return NoisifyCommand(values, values["float_file"], taken, tuple(notes))
+    if quirks is None:
+        quirks = frozenset(NOISIFY_QUIRKS if mode == "c-parity" else ())
+    return NoisifyCommand(values, values["float_file"], quirks, mode, tuple(notes))
 
 
 def _with_input_flag(argv: Sequence[str]) -> list[str]:
@@ -226,7 +236,9 @@ class _Run:
             photons = self._spread(photons, psf)
         with OutputFiles() as files:
             self._write_noiseless(photons, files)
-            if not v["nonoise"]:
+            if not v["nonoise"] and self.command.mode == "spec":
+                self._write_counts(photons, files)
+            elif not v["nonoise"]:
                 self._write_noise(photons, psf, files)
         return self.lines
 
@@ -330,4 +342,35 @@ class _Run:
             out.write(self._stored(counts))
         total = float(photons.sum(dtype=np.float64))
         self.lines.append(f"{total:.0f} photons on noise image ({overloads} overloads)")
+        self.lines.append(f"writing {v['noise_file']} as {v['bits'] // 8}-byte integers")
+
+    def _write_counts(self, photons: Float32, files: OutputFiles) -> None:
+        """Write the noise image of the mode spec: that of a noise section with the same numbers."""
+        v, (fast, slow, _) = self.values, self.size
+        seed, kind = v["calibration_seed"], v["psf"]
+        noise = Noise(
+            seed=-self.seed,
+            flicker_percent=100.0 * v["flicker"],
+            calibration_percent=100.0 * v["calibration"],
+            calibration_seed=_DEFAULT_CALIBRATION_SEED if seed is None else seed,
+            gain_adu_per_photon=v["gain"],
+            adc_adu=v["adc"],
+            readout_adu=v["readout"],
+            bits=v["bits"],
+            saturation_adu=int(LARGEST[v["bits"]]),
+            point_spread=PointSpread(
+                kind="gaussian" if kind == "gauss" else kind,
+                fwhm_um=v["psf_fwhm_um"],
+                radius_px=int(v["psf_radius_px"]) or None,
+            ),
+        )
+        parts = build_noise(noise, Detector(size_px=(fast, slow), pixel_mm=v["pixel_mm"]))
+        assert parts.model is not None
+        tile = Tile(0, 0, 0, slow, 0, fast)
+        counted = count_photons(parts.model, photons, tile, (1, 1, slow, fast), spread=parts.spread)
+        with files.open(v["noise_file"]) as out:
+            out.write(self.header)
+            out.write(self._stored(counted.pixels.astype(np.int64)))
+        total = float((counted.pixels - v["adc"]).sum()) / v["gain"]
+        self.lines.append(f"{total:.0f} photons on noise image ({counted.overloads} overloads)")
         self.lines.append(f"writing {v['noise_file']} as {v['bits'] // 8}-byte integers")

@@ -31,6 +31,7 @@ from tiledsim.nanobragg.nonbragg.pattern import amorphous_pattern
 from tiledsim.nanobragg.nonbragg.stol_table import read_stol
 from tiledsim.nanobragg.program_quirks import NONBRAGG_QUIRKS
 from tiledsim.nanobragg.report import numbers
+from tiledsim.quirks import Mode
 from tiledsim.scene.sweeps import Steps, complete
 from tiledsim.units import (
     AVOGADRO,
@@ -67,13 +68,17 @@ class NonbraggCommand:
 
     values: dict[str, Any]
     quirks: frozenset[str]
+    mode: Mode
     notes: tuple[str, ...]
 
 
 def parse_nonbragg(
-    argv: Sequence[str], base: Path | None = None, quirks: frozenset[str] | None = None
-) -> NonbraggCommand:
+    argv: Sequence[str], base: Path | None = None, quirks: frozenset[str] | None = None, *,
+    mode: Mode = "c-parity",
+) -> NonbraggCommand:  # fmt: skip
     """Read a command line of nonBragg; file names are relative to ``base``.
+
+    Without ``quirks`` the mode c-parity has all of them, spec none.
 
     Raises ExperimentError for flags that are not understood, StoreError where an output cannot be
     written.
@@ -104,9 +109,9 @@ def parse_nonbragg(
         values["noise_file"] = None
     names = ("float", "int", "pgm", "noise")
     check_outputs({f"-{name}file": values[f"{name}_file"] for name in names})
-    return NonbraggCommand(
-        values, frozenset(NONBRAGG_QUIRKS) if quirks is None else quirks, tuple(notes)
-    )
+    if quirks is None:
+        quirks = frozenset(NONBRAGG_QUIRKS if mode == "c-parity" else ())
+    return NonbraggCommand(values, quirks, mode, tuple(notes))
 
 
 def run_nonbragg(command: NonbraggCommand) -> list[str]:
@@ -160,7 +165,7 @@ def run_nonbragg(command: NonbraggCommand) -> list[str]:
         request = ImageRequest(
             int_file=v["int_file"], pgm_file=v["pgm_file"], noise_file=v["noise_file"],
             int_scale=v.get("int_scale"), pgm_scale=v.get("pgm_scale"), adc=v["adc"],
-            noise_seed=seed,
+            noise_seed=seed, mode=command.mode,
         )  # fmt: skip
         lines += write_images(
             image, roi, statistics, _header(v, plane), request, files,

@@ -106,9 +106,8 @@ def _unsaid(
         ("-detpixels", {"detector.size_px[0]", "side_f_mm"}, f"detector: pixels = {size}"),
         ("-mosflm", {"detector.convention"}, f"detector: convention = {detector.convention}"),
         ("-interpolate", {"structure_factors.interpolate"},
-         f"structure factors: interpolated = {'yes' if scene.interpolate else 'no'}, as for "
-         f"{'two cells or fewer and' if scene.interpolate else 'three cells or more, or without'} "
-         "a table"),
+         f"structure factors: interpolated = {'yes' if scene.interpolate else 'no'}, which it is "
+         "where there is a table and a side has two cells or fewer"),
     ):  # fmt: skip
         if not told & ({flag} | others):
             yield f"{text} (no {flag})"

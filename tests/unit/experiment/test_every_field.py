@@ -34,7 +34,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "near": {"detector": {"convention": "xds", "org_x_px": 3.0, "org_y_px": 3.0}},
     "turned": {"detector": {"two_theta_deg": 10.0, "convention": "custom",
                             "sensor": {"thickness_um": 100.0, "depth_um": 200.0, "layers": 3}}},
-    "sensor": {"detector": {"sensor": {"thickness_um": 100.0}}},
+    "sensor": {"detector": {"sensor": {"thickness_um": 100.0, "layers": 3}}},
     "panels": {"detector": {"panels": [{"origin_mm": [100, 0.3, 0.3], "fast_axis": [0, 0, 1],
                                         "slow_axis": [0, -1, 0]}]}},
     "pix0": {"detector": {"convention": "custom", "pix0_mm": [100, 0.3, 0.3]}},

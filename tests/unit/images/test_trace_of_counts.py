@@ -25,7 +25,10 @@ SPREADS = {
 
 
 def with_layers(noise: Noise | None) -> Experiment:
-    layers = [{"material": "air", "thickness_mm": 30.0}, {"material": "water", "thickness_mm": 1.0}]
+    layers = [
+        {"material": "air", "thickness_mm": 3e-5},  # so thin that spots and layers are alike
+        {"material": "water", "thickness_mm": 1e-7},
+    ]
     experiment = make_experiment(size_px=(30, 40), pixel_mm=0.1)
     beam = experiment.beam.model_copy(update={"fluence_photons_per_m2": 1e27})
     return experiment.replace(beam=beam, background={"layers": layers}, noise=noise)

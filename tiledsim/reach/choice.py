@@ -143,7 +143,7 @@ def _events(scene: Scene, panel: int) -> _Estimate:
 
 def _ball(scene: Scene, tau: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Volume of \\|u\\| ≤ reach for a sample of the reflections."""
-    from tiledsim.kernels.cpu.kernel import GAUSS, ROUND, TOPHAT
+    from tiledsim.kernels.cpu.parameters import GAUSS, ROUND, TOPHAT
     from tiledsim.kernels.cpu.spot_sum import reach_squared
 
     shape = {"gauss": GAUSS, "round": ROUND, "tophat": TOPHAT}[scene.crystal_shape]

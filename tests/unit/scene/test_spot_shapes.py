@@ -96,7 +96,8 @@ def test_kernel_and_reference_see_the_same_zeros(shape: str, quirk: str) -> None
 def test_a_step_counts_as_long_as_its_lattice_factor_is_not_zero() -> None:
     """F_latt² underflows at an exponent of 745, F_latt itself at twice that."""
     from tiledsim.kernels.cpu.backend import parameters
-    from tiledsim.kernels.cpu.lattice import LANES, gauss
+    from tiledsim.kernels.cpu.lattice import gauss
+    from tiledsim.kernels.cpu.parameters import BLOCK, DELTA_H, LANES, LATT
 
     scene = replace(build_scene(experiment(crystal={"shape": "gauss", "cells": (1, 1, 1)})))
     p = parameters(scene, 0, 0, interpolate=False)
@@ -105,9 +106,8 @@ def test_a_step_counts_as_long_as_its_lattice_factor_is_not_zero() -> None:
     assert (offset > 10).all()
     # One axis of length 1 m along x, and offsets far beyond ½: stretch the metric instead.
     metric = np.diag([offset.max() / 0.4, 1.0, 1.0])
-    q = offset / metric[0, 0]
-    latt, at, bits = np.empty(LANES), np.empty(LANES), np.empty(LANES, dtype=np.int64)
-    zero = np.zeros(LANES)
-    gauss(q, zero, zero, np.eye(3), p.cell_counts, p.low, p.size, latt, at, metric, 1.0, bits,
-          bits.view(np.float64))  # fmt: skip
+    block = np.zeros(BLOCK)
+    block[DELTA_H : DELTA_H + LANES] = offset / metric[0, 0]
+    gauss(p.cell_counts, metric, 1.0, block, block.view(np.int64))
+    latt = block[LATT : LATT + LANES]
     np.testing.assert_array_equal(latt == 0.0, exponents > 2 * 745.1332191019411)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from tiledsim.campaign.one_shot import alone
 from tiledsim.kernels.cpu.culled import choice_of, render_listed
-from tiledsim.kernels.cpu.kernel import (
+from tiledsim.kernels.cpu.kernel import render
+from tiledsim.kernels.cpu.parameters import (
     FIRST,
     GAUSS,
     OWN,
@@ -15,8 +16,8 @@ from tiledsim.kernels.cpu.kernel import (
     RUNNING,
     SQUARE,
     TOPHAT,
+    Index,
     Parameters,
-    render_rows,
 )
 from tiledsim.kernels.cpu.raster_order import render_in_raster_order
 from tiledsim.kernels.derived import polarization_axes, sinc3_vanishes_below, water
@@ -55,6 +56,7 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         incident=np.array(scene.incident),
         inverse_wavelength=1.0 / np.array(scene.wavelength),
         weight=np.array(scene.weight),
+        bundles=_bundles(scene),
         polarized=scene.polarized,
         polarization=scene.polarization,
         vertical=axes.vertical,
@@ -84,6 +86,15 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         skip_dark=scene.water == 0.0,
         scale=scene.scale,
     )
+
+
+def _bundles(scene: Scene) -> Index:
+    """Where sources in a row begin that may be projected together."""
+    corrections = (scene.thick_correction, scene.polar_correction, scene.omega_correction)
+    if "running" in corrections or scene.polar_correction == "first":
+        return np.arange(scene.sources + 1)
+    turns = (scene.incident[1:] != scene.incident[:-1]).any(axis=1)
+    return np.concatenate([[0], np.flatnonzero(turns) + 1, [scene.sources]])
 
 
 def _as_pairs(values: NDArray[np.complex128]) -> NDArray[np.float64]:
@@ -131,7 +142,7 @@ class CpuBackend:
     def _render(self, scene: Scene, tile: Tile, interpolate: bool) -> NDArray[np.float64]:
         image = np.empty((tile.rows, tile.cols))
         p, rendered = self._parameters(scene, tile, interpolate=interpolate)
-        render_rows(p, tile.slow_start, tile.fast_start, rendered, image)
+        render(p, tile.slow_start, tile.fast_start, rendered, image)
         return image
 
     def release(self) -> None:

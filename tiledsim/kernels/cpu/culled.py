@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from tiledsim.kernels.cpu.candidates import Illumination
 from tiledsim.kernels.cpu.events import Reach, render_events
-from tiledsim.kernels.cpu.kernel import Parameters, render_rows
+from tiledsim.kernels.cpu.kernel import render
+from tiledsim.kernels.cpu.parameters import Parameters
 from tiledsim.kernels.cpu.spot_sum import STRETCH, reach_squared
 from tiledsim.reach.choice import choose
 from tiledsim.reach.groups import bundle_sources, group_orientations
@@ -64,7 +65,7 @@ def render_listed(
     allowed, reach = prepared(scene, tile, p)
     if p.water_own != 0.0:
         none = p._replace(orientations=np.empty((0, 3, 3)))
-        render_rows(none, tile.slow_start, tile.fast_start, rendered, image)
+        render(none, tile.slow_start, tile.fast_start, rendered, image)
     else:
         image[:] = 0.0
     counts = np.zeros(3, dtype=np.int64)

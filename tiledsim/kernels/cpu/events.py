@@ -22,7 +22,7 @@ from tiledsim.kernels.cpu.candidates import (
     candidates_of_plane,
     largest_scattering,
 )
-from tiledsim.kernels.cpu.kernel import GAUSS, Parameters
+from tiledsim.kernels.cpu.parameters import GAUSS, Parameters
 from tiledsim.kernels.cpu.spot_region import (
     ALONG_FAST,
     ALONG_SLOW,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.jit import jit
-from tiledsim.kernels.cpu.kernel import GAUSS, ROUND
+from tiledsim.kernels.cpu.parameters import GAUSS, ROUND
 from tiledsim.kernels.polynomials import EXP, LN2_HIGH, LN2_LOW
 
 Array = NDArray[np.float64]

@@ -4,54 +4,71 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from llvmlite import ir
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-_FOUR = ir.VectorType(ir.DoubleType(), 4)
+from tiledsim.jit import instructions
 
 
-def _add_rows(
-    typing_context: Any, table: Any, start: Any, stride: Any, sums: Any, weights: Any
-) -> Any:
-    """Type and generate ``add_rows``; see there."""
+def _interpolated(
+    typing_context: Any, table: Any, corner: Any, row: Any, plane: Any, weights: Any, first: Any,
+    apart: Any,
+) -> Any:  # fmt: skip
+    """Type and generate ``interpolated``; see there."""
+    from llvmlite import ir
+    from numba.core import types
+
+    four = ir.VectorType(ir.DoubleType(), 4)
+    fused = ("contract",)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stride, sums, weights = arguments
+        array, corner, row, plane, held, first, apart = arguments
         data = context.make_array(signature.args[0])(context, builder, array).data
-        total = ir.Constant(_FOUR, ir.Undefined)
-        for lane in range(4):
-            value = builder.extract_value(sums, lane)
-            total = builder.insert_element(total, value, ir.IntType(32)(lane))
-        for row in range(4):
-            at = builder.add(start, builder.mul(stride, stride.type(row)))
-            address = builder.bitcast(builder.gep(data, [at]), _FOUR.as_pointer())
-            values = builder.load(address, align=8)
-            weight = builder.extract_value(weights, row)
-            wide = builder.insert_element(
-                ir.Constant(_FOUR, ir.Undefined), weight, ir.IntType(32)(0)
+        kept = context.make_array(signature.args[4])(context, builder, held).data
+
+        def weight(number: int) -> Any:
+            at = builder.add(first, builder.mul(apart, apart.type(number)))
+            return builder.load(builder.gep(kept, [at]))
+
+        def all_four(value: Any) -> Any:
+            undefined = ir.Constant(four, ir.Undefined)
+            alone = builder.insert_element(undefined, value, ir.IntType(32)(0))
+            return builder.shuffle_vector(
+                alone, undefined, ir.Constant(ir.VectorType(ir.IntType(32), 4), [0] * 4)
             )
-            wide = builder.shuffle_vector(
-                wide,
-                ir.Constant(_FOUR, ir.Undefined),
-                ir.Constant(ir.VectorType(ir.IntType(32), 4), [0] * 4),
-            )
-            term = builder.fmul(wide, values, flags=("contract",))
-            total = builder.fadd(total, term, flags=("contract",))
-        result = ir.Constant(ir.ArrayType(ir.DoubleType(), 4), ir.Undefined)
-        for lane in range(4):
-            value = builder.extract_element(total, ir.IntType(32)(lane))
-            result = builder.insert_value(result, value, lane)
-        return result
 
-    return sums(table, start, stride, sums, weights), codegen
+        def scaled_sum(terms: list[tuple[Any, Any]]) -> Any:
+            (value, scale), *others = terms
+            total = builder.fmul(value, scale, flags=fused)
+            for value, scale in others:
+                total = builder.fadd(total, builder.fmul(value, scale, flags=fused), flags=fused)
+            return total
+
+        def values(i: int, j: int) -> Any:
+            at = builder.add(corner, builder.mul(plane, plane.type(i)))
+            at = builder.add(at, builder.mul(row, row.type(j)))
+            address = builder.bitcast(builder.gep(data, [at]), four.as_pointer())
+            return builder.load(address, align=8)
+
+        along_k = [all_four(weight(4 + j)) for j in range(4)]
+        planes = [
+            scaled_sum([(values(i, j), along_k[j]) for j in range(4)]) for i in range(4)
+        ]
+        line = scaled_sum([(planes[i], all_four(weight(i))) for i in range(4)])
+        ends = [
+            (builder.extract_element(line, ir.IntType(32)(k)), weight(8 + k)) for k in range(4)
+        ]
+        return scaled_sum(ends)
+
+    return types.float64(table, corner, row, plane, weights, first, apart), codegen
 
 
-Four = tuple[float, float, float, float]
-
-add_rows = cast(Callable[[NDArray[np.float64], int, int, Four, Four], Four], intrinsic(_add_rows))
-"""``add_rows(table, start, stride, sums, weights)`` adds four rows of four values to four sums:
-sums + Σ_r weights[r]·table[start + r·stride + 0 … 3].
+interpolated = cast(
+    Callable[[NDArray[np.float64], int, int, int, NDArray[np.float64], int, int], float],
+    instructions(_interpolated),
+)
+"""``interpolated(table, corner, row, plane, weights, first, apart)`` sums 64 values of a table:
+Σ_ijk a_i·b_j·c_k·table[corner + i·plane + j·row + k], with a, b, c the twelve numbers
+weights[first + n·apart].
 
 ``table`` is contiguous and the indices are inside it; nothing is checked.
 """

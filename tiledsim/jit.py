@@ -111,7 +111,7 @@ class Compiled:
             return self.dispatcher(*arguments)
         from tiledsim.machine_code import call
 
-        return call(self, arguments)
+        return call(self, arguments, cache_folder())
 
 
 COMPILED = ("campaign", "detector_model", "image_files", "kernels", "nanobragg", "scheduler/export")

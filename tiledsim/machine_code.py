@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tiledsim.jit import Compiled
-
+FORMAT: Final = 1
+"""Of the files, and of how functions are called."""
 _LIBRARY: Final = re.compile(
     r"llvm\..*|mem(cpy|move|set)|(sin|cos|tan|asin|acos|atan|atan2|exp|exp2|expm1|log|log2|log10|"
     r"log1p|pow|sqrt|cbrt|hypot|fma|fmod|floor|ceil|rint|trunc|tgamma|lgamma|erf)f?|sincos"
@@ -39,20 +38,36 @@ _ENGINES: Final[list[Any]] = []
 """They hold the code in memory."""
 
 
+class Compilable(Protocol):
+    """A function that Numba compiles."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """As it is written."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of Numba's compiler."""
+
+    @property
+    def dispatcher(self) -> Any:
+        """Numba's own object for it."""
+
+
 _ROOM: Final = (ctypes.c_int64 * 1)()
 _NOTHING: Final = ctypes.addressof(_ROOM)
 """Where a function puts what it returns or raises, which is nothing."""
 
 
-def call(compiled: "Compiled", arguments: tuple[Any, ...]) -> None:
-    """Call a function, by its kept machine code where there is some, else through Numba."""
+def call(compiled: Compilable, arguments: tuple[Any, ...], folder: Path | None) -> None:
+    """Call a function, by its machine code where a folder keeps some, else through Numba."""
     flat: list[Any] = [_NOTHING, _NOTHING]
     words = ";".join([_flatten(argument, flat) for argument in arguments])
     key = id(compiled), words
     function = _LOADED.get(key)
     if function is None:
         with _LOCK:
-            function = _LOADED.get(key) or _prepare(compiled, arguments, words, flat)
+            function = _LOADED.get(key) or _prepare(compiled, arguments, folder, words, flat)
             _LOADED[key] = function
     if not isinstance(function, ctypes._CFuncPtr):
         function(*arguments)
@@ -84,12 +99,10 @@ _C_TYPES: Final[dict[type, Any]] = {
 
 
 def _prepare(
-    compiled: "Compiled", arguments: tuple[Any, ...], words: str, flat: Sequence[Any]
+    compiled: Compilable, arguments: tuple[Any, ...], folder: Path | None, words: str,
+    flat: Sequence[Any],
 ) -> Callable[..., Any]:
     """Load a function's machine code, after making it where there is none."""
-    from tiledsim.jit import cache_folder
-
-    folder = cache_folder()
     code: tuple[str, bytes] | None = None
     if folder is not None:
         path = folder / _file_name(compiled, words)
@@ -111,11 +124,11 @@ def _processor() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
-def _file_name(compiled: "Compiled", words: str) -> str:
+def _file_name(compiled: Compilable, words: str) -> str:
     from importlib.metadata import version
 
     made_by = (version("numba"), version("llvmlite"), version("numpy"))
-    digest = hashlib.sha256("\n".join((words, *_processor(), *made_by)).encode()).hexdigest()[:24]
+    digest = hashlib.sha256("\n".join((str(FORMAT), words, *_processor(), *made_by)).encode()).hexdigest()[:24]
     return f"{compiled.function.__module__}.{compiled.function.__name__}-{digest}.code"
 
 
@@ -170,7 +183,7 @@ def _load(name: str, code: bytes) -> int:
     return int(engine.get_function_address(name))
 
 
-def _compile(compiled: "Compiled", arguments: tuple[Any, ...]) -> tuple[str, bytes]:
+def _compile(compiled: Compilable, arguments: tuple[Any, ...]) -> tuple[str, bytes]:
     """Return the name of a function for arguments of these types and its object file, which is
     empty where it needs more than the C library.
     """

@@ -6,6 +6,8 @@ calls is kept as machine code that later processes run without Numba
 (:mod:`tiledsim.machine_code`).
 """
 
+import os
+import stat
 import tempfile
 from collections.abc import Callable
 from functools import cached_property, lru_cache, update_wrapper
@@ -116,6 +118,8 @@ class Compiled:
 
 COMPILED = ("campaign", "detector_model", "image_files", "kernels", "nanobragg", "scheduler/export")
 """The rooms with functions that Numba compiles."""
+_COMPILERS = ("jit.py", "machine_code.py")
+"""And what says how."""
 
 
 @lru_cache(maxsize=1)
@@ -124,21 +128,31 @@ def cache_folder() -> Path | None:
 
     It stands outside the package, so that an installation may be read-only and leaves nothing
     behind: in ``NUMBA_CACHE_DIR`` where that is set, else in the platform's cache folder.  Its name
-    is a hash of the sources that are compiled.
+    has a hash of the sources that are compiled.  What is in it is run, so that it is each user's
+    own, and not used where another can write to it.
     """
-    import os
-
     from platformdirs import user_cache_path
 
     base = os.environ.get("NUMBA_CACHE_DIR", "")
     root = Path(base) if base else user_cache_path("tiledsim") / "numba"
-    folder = root / f"tiledsim-{source_hash(COMPILED)}"
+    user = str(os.getuid()) if hasattr(os, "getuid") else "kernels"
+    folder = root / f"tiledsim-{user}-{source_hash(COMPILED + _COMPILERS)}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_ours_alone(folder):
+            return None
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
         return None
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    """Whether no other user can write to a folder; where nobody can say, it is."""
+    if not hasattr(os, "getuid"):
+        return True
+    about = folder.stat()
+    return about.st_uid == os.getuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 class _Intrinsic:

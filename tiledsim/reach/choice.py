@@ -105,7 +105,7 @@ def _events(scene: Scene, panel: int) -> _Estimate:
     """Estimate what lists cost on a panel, over the cost of every step."""
     allowed = threshold(scene, panel)
     steps = scene.shape[2] * scene.shape[3] * scene.steps_per_pixel
-    if allowed.strongest <= allowed.tau:
+    if allowed.strongest <= allowed.tau and scene.crystal_shape != "tophat":
         return _Estimate(steps, 0.0, 0.0, False)
     cells = np.diag(np.array(scene.cell_counts, dtype=np.float64))
     metric = cells if scene.crystal_shape == "round" else scene.offset_metric(0)
@@ -143,10 +143,9 @@ def _events(scene: Scene, panel: int) -> _Estimate:
 
 def _ball(scene: Scene, tau: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Volume of \\|u\\| ≤ reach for a sample of the reflections."""
-    from tiledsim.kernels.cpu.parameters import GAUSS, ROUND, TOPHAT
-    from tiledsim.kernels.cpu.spot_sum import reach_squared
+    from tiledsim.kernels.cpu.spot_sum import SHAPES, reach_squared
 
-    shape = {"gauss": GAUSS, "round": ROUND, "tophat": TOPHAT}[scene.crystal_shape]
+    shape = SHAPES[scene.crystal_shape]
     if scene.uniform_F:
         F = np.array([scene.default_F])
     else:

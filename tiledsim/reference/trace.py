@@ -19,6 +19,7 @@ from tiledsim.kernels import get_backend
 from tiledsim.reference.detection import added_entries
 from tiledsim.reference.entries import Entry, Value
 from tiledsim.reference.model import Evaluation, evaluate
+from tiledsim.reference.skipped import Skipped, skipped_steps
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.tile import Tile
@@ -45,12 +46,14 @@ class PixelTrace:
     slow: int
     fast: int
     entries: tuple[Entry, ...]
-    """In nanoBragg's order, then the kernel's value and its distance, and what the image has
-    besides: amorphous layers, and the steps of the noise."""
+    """In nanoBragg's order, then the kernel's value, its distance, what it leaves out, and what the
+    image has besides: amorphous layers, and the steps of the noise."""
     phi: tuple[PhiEntry, ...]
     evaluation: Evaluation
     """Every intermediate; see :mod:`tiledsim.reference.model` for the shapes, with n = 1."""
     scene: Scene
+    skipped: Skipped | None = None
+    """What the kernel leaves out; None where it evaluates every step."""
 
     def __getitem__(self, key: str) -> Value:
         """Return the value of a line.
@@ -146,6 +149,8 @@ class PixelTrace:
         columns["F_latt"] = steps.F_latt[0].ravel()
         columns["F_cell"] = steps.F_cell[0].ravel()
         columns["F_cell2_F_latt2"] = (columns["F_cell"] * columns["F_latt"]) ** 2
+        if self.skipped is not None:
+            columns["skipped"] = self.skipped.steps.astype(np.int64).ravel()
         return columns
 
     def all_steps_csv(self) -> str:
@@ -226,6 +231,7 @@ def trace(
     found = evaluate(scene, tile.shot, panel, [slow], [fast])
     renderer = get_backend(backend, dtype)
     kernel = float(renderer.render(scene, tile)[0, 0])
+    skipped = skipped_steps(scene, tile.shot, panel, found) if renderer.name == "cpu" else None
     value = float(found.pixels[0])
     entries = (
         *_geometry(scene, panel, found),
@@ -238,10 +244,11 @@ def trace(
             "1",
             "its relative distance from I_pixel_final",
         ),
+        *_left_out(skipped),
         *added_entries(renderer, whole, asked),
     )
     phi = _phi_entries(scene, found)
-    return PixelTrace(shot, panel, slow, fast, entries, phi, found, scene)
+    return PixelTrace(shot, panel, slow, fast, entries, phi, found, scene, skipped)
 
 
 def _vector(values: Array) -> tuple[float, ...]:
@@ -361,6 +368,17 @@ def _scaling(scene: Scene, found: Evaluation) -> list[Entry]:
         Entry("cos_2theta", float(cosine), "1", "last source, last subpixel and layer"),
         Entry("I_pixel_final", final, "photons", "the pixel"),
         Entry("floatimage_accumulated", float(np.float32(final)), "photons", "the same in float32"),
+    ]
+
+
+def _left_out(skipped: Skipped | None) -> list[Entry]:
+    if skipped is None:
+        return []
+    count, photons = int(skipped.steps.sum()), skipped.photons
+    return [
+        Entry("steps_skipped", count, "1", "steps that the production kernel leaves out"),
+        Entry("skipped_photons", photons, "photons", "what they would have added"),
+        Entry("skipped_bound", skipped.bound, "photons", "the most that they could have"),
     ]
 
 

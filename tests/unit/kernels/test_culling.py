@@ -1,5 +1,6 @@
 """What is left out is within the bound that is given, for every pixel, and no tile shows."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 
 from tests.strategies import experiments
 from tiledsim import Experiment, Tile, build_scene, simulate
+from tiledsim.detector_model.stage import start_tile
+from tiledsim.kernels import get_backend
 from tiledsim.kernels.cpu.backend import CpuBackend
 from tiledsim.kernels.cpu.culled import choice_of, render_listed
 from tiledsim.reach.choice import choose
+from tiledsim.reference.trace import trace
 from tiledsim.scene import Scene
 
 ROUNDING = 1e-9
@@ -27,7 +31,7 @@ def _listed(scene: Scene, tile: Tile) -> tuple[np.ndarray, float]:
 
 def _exact(experiment: Experiment) -> np.ndarray:
     sampling = experiment.sampling.model_copy(update={"tolerance": 0.0})
-    return simulate(experiment.replace(sampling=sampling), backend="cpu")[0, 0]
+    return np.asarray(simulate(experiment.replace(sampling=sampling), backend="cpu")[0, 0])
 
 
 def _with(experiment: Experiment, photons: float, relative: float, **crystal: Any) -> Experiment:
@@ -96,6 +100,9 @@ SPOTS: dict[str, Any] = {
     "sampling": {"oversample": 1},
 }
 
+LOOSE = {"oversample": 2, "tolerance_photons": 1e15, "tolerance": 1e-3}
+SENSOR = {"depth_um": 200.0, "thickness_um": 300.0, "layers": 2}
+
 
 def _spots(**changes: Any) -> Experiment:
     merged = {
@@ -126,6 +133,69 @@ def test_a_top_hat_is_exact() -> None:
     assert bound == 0.0
     assert (exact > 0).any()
     np.testing.assert_allclose(image, exact, rtol=1e-11)
+
+
+def _faint_and_strong(folder: Path) -> Path:
+    """A table of reflections of which one in three is a hundred thousand times weaker."""
+    file = folder / "reflections.hkl"
+    lines = [
+        f"{h} {k} {l} {0.001 if (h + k + l) % 3 else 100.0}\n"
+        for h in range(-9, 10) for k in range(-9, 10) for l in range(-9, 10)
+    ]  # fmt: skip
+    file.write_text("".join(lines))
+    return file
+
+
+@pytest.mark.parametrize("shape", ["gauss", "round", "tophat"])
+def test_weak_reflections_are_left_out_within_the_bound(tmp_path: Path, shape: str) -> None:
+    experiment = _spots(
+        crystal={**SPOTS["crystal"], "shape": shape},
+        structure_factors={"hkl_file": str(_faint_and_strong(tmp_path)), "default_F": 0},
+        sampling=LOOSE,
+    )
+    image, bound = _listed(build_scene(experiment), _whole(build_scene(experiment)))
+    missing = _exact(experiment) - image
+    assert np.abs(missing).max() <= bound + ROUNDING * image.max()
+    assert (missing.max() > ROUNDING * image.max()) == (shape != "tophat")
+
+
+@pytest.mark.parametrize("shape", ["gauss", "round", "tophat"])
+@pytest.mark.parametrize("beam", [{}, {"dispersion_percent": 5, "dispersion_steps": 40}])
+def test_a_trace_says_what_is_left_out(shape: str, beam: dict[str, Any]) -> None:
+    experiment = _spots(
+        crystal={**SPOTS["crystal"], "shape": shape}, beam=beam | {"wavelength_A": 1.0},
+        sampling=LOOSE,
+        detector=SPOTS["detector"] | {"sensor": SENSOR},
+    )  # fmt: skip
+    scene = build_scene(experiment)
+    image, _ = CpuBackend().render_bounded(scene, _whole(scene))
+    slow, fast = (int(i) for i in np.unravel_index(image.argmax(), image.shape))
+    left_out, in_all = 0.0, 0
+    for col in range(max(fast - 8, 0), min(fast + 9, 150), 4):
+        found = trace(scene, 0, slow, col)
+        number = {entry.key: float(np.sum(entry.value)) for entry in found.entries}
+        total = number["I_pixel_final"]
+        told = number["kernel_I_pixel"] + number["skipped_photons"]
+        assert told == pytest.approx(total, rel=1e-10)
+        assert 0.0 <= number["skipped_photons"] <= number["skipped_bound"] + 1e-15 * total
+        assert found.all_steps()["skipped"].sum() == number["steps_skipped"]
+        left_out, in_all = left_out + number["steps_skipped"], in_all + scene.steps_per_pixel
+    assert 0 < left_out < in_all
+
+
+def test_a_trace_of_every_step_says_nothing_of_it() -> None:
+    found = trace(_spots().replace(mode="c-parity"), 0, 20, 20)
+    assert not [entry.key for entry in found.entries if "skipped" in entry.key]
+    assert "skipped" not in found.all_steps()
+
+
+def test_the_bound_is_told_where_a_background_is_added() -> None:
+    layers = [{"material": "water", "thickness_mm": 0.1}]
+    scene = build_scene(_spots(background={"layers": layers}))
+    assert choice_of(scene).method == "events"
+    alone = start_tile(get_backend("cpu"), build_scene(_spots()), _whole(scene)).result()
+    together = start_tile(get_backend("cpu"), scene, _whole(scene)).result()
+    assert together.bound == alone.bound > 0.0
 
 
 def test_masked_pixels_stay_dark_and_others_do_not_change() -> None:

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.jit import exact_jit
+from tiledsim.jit import exact_entry, exact_jit
 
 _MULTIPLIER: Final = 16807
 _MODULUS: Final = 2**31 - 1
@@ -154,7 +154,7 @@ def poisson(
             return drawn
 
 
-@exact_jit
+@exact_entry
 def poisson_rows(
     means: NDArray[np.float32],
     counts: NDArray[np.float32],

@@ -93,7 +93,8 @@ def reach_of(scene: Scene, shot: int, p: Parameters, allowed: Threshold) -> Reac
     mean = np.asarray(scene.incident).mean(axis=0)
     mean /= np.linalg.norm(mean)
     spread = float(np.linalg.norm(scene.incident - mean, axis=1).max())
-    farthest = reach_squared(p.shape, p.fudge, strongest_F(scene) ** 2 * peak, allowed.tau)
+    strongest = strongest_F(scene) ** 2 * peak
+    farthest = reach_squared(p.shape, p.fudge, strongest, allowed.tau)
     sigma = float(turned.max()) * (1.0 + 1e-9)
     direct = np.asarray(p.orientations).reshape(-1, 9)
     project = np.einsum("vu,mvi->mui", metric, p.orientations).reshape(-1, 9)

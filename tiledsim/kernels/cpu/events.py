@@ -60,9 +60,9 @@ from tiledsim.kernels.cpu.spot_region import (
 from tiledsim.kernels.cpu.spot_sum import (
     GAUSS_WIDTH,
     STRETCH,
+    compiled_reach_squared,
     gauss_sum,
     lattice_squared,
-    reach_squared,
 )
 
 Array = NDArray[np.float64]
@@ -352,7 +352,7 @@ def render_events(
                     i2 = min(max(l0 - low_l, 0.0), size_l - 1.0)
                     F = F_table[np.uint64(np.int64((i0 * size_k + i1) * size_l + i2))]
                 strength = F * F * peak
-                limit = reach_squared(shape, fudge, strength, tau)
+                limit = compiled_reach_squared(shape, fudge, strength, tau)
                 if limit < 0.0:
                     continue
                 counts[2] += 1

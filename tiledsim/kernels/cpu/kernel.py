@@ -176,9 +176,7 @@ def _add_sources(
 
 
 @piece
-def _weigh(
-    p: Parameters, first: int, end: int, weight: float, products: bool, w: Array
-) -> None:
+def _weigh(p: Parameters, first: int, end: int, weight: float, products: bool, w: Array) -> None:
     """Factors of each term and of the running product, and what the water adds of the sources."""
     for j in range(LANES):
         polar = w[POLAR + j] if p.polar == OWN else 1.0

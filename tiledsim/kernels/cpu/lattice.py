@@ -194,7 +194,9 @@ def tophat(N: Array, metric: Array, fudge: float, w: Array) -> None:
 
 
 @piece
-def lattice_squared(p: Parameters, per_wavelength: float, w: Array, bits: NDArray[np.int64]) -> None:
+def lattice_squared(
+    p: Parameters, per_wavelength: float, w: Array, bits: NDArray[np.int64]
+) -> None:
     """F_latt² for the projected scattering vectors times ``per_wavelength``."""
     nearest(p.low, p.size, per_wavelength, w)
     if p.shape == SQUARE:

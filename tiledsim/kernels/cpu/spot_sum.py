@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.jit import jit
-from tiledsim.kernels.cpu.parameters import GAUSS, ROUND
+from tiledsim.kernels.cpu.parameters import GAUSS, ROUND, TOPHAT
 from tiledsim.kernels.polynomials import EXP, LN2_HIGH, LN2_LOW
 
 Array = NDArray[np.float64]
@@ -14,6 +14,8 @@ Bits = NDArray[np.int64]
 
 TOPHAT_EDGE = 0.3969
 GAUSS_WIDTH = 0.63
+SHAPES = {"gauss": GAUSS, "round": ROUND, "tophat": TOPHAT}
+"""Shapes that depend on the distance from a reflection alone, by their names."""
 STRETCH = 8
 """Wavelengths that are computed together.  Tables of them end in as many of weight 0."""
 
@@ -38,19 +40,25 @@ def lattice_squared(shape: int, fudge: float, w: float) -> float:
     return 1.0 if w * fudge < TOPHAT_EDGE else 0.0
 
 
-@jit
 def reach_squared(shape: int, fudge: float, strength: float, tau: float) -> float:
-    """Largest w at which a reflection of F²·F_latt² = ``strength`` can exceed τ; −1 for none."""
+    """Largest w at which a reflection of F²·F_latt² = ``strength`` can exceed τ; −1 for none.
+
+    A top hat ends by itself: nothing of it is left out, whatever τ is.
+    """
+    if shape == TOPHAT:
+        return TOPHAT_EDGE / fudge if strength > 0.0 else -1.0
     if strength <= tau:
         return -1.0
     if shape == GAUSS:
         return 0.5 * GAUSS_WIDTH / fudge * math.log(strength / tau)
-    if shape == ROUND:
-        # |sinc3(x)| ≤ 3·sqrt(1 + 1/x²)/x², which falls with x: from below the root to above it.
-        x = math.sqrt(3.0 * math.sqrt(strength / tau))
-        x = math.sqrt(3.0 * math.sqrt((1.0 + 1.0 / (x * x)) * strength / tau))
-        return x * x / (math.pi * math.pi * fudge)
-    return TOPHAT_EDGE / fudge
+    # |sinc3(x)| ≤ 3·sqrt(1 + 1/x²)/x², which falls with x: from below the root to above it.
+    x = math.sqrt(3.0 * math.sqrt(strength / tau))
+    x = math.sqrt(3.0 * math.sqrt((1.0 + 1.0 / (x * x)) * strength / tau))
+    return x * x / (math.pi * math.pi * fudge)
+
+
+compiled_reach_squared = jit(reach_squared)
+"""The same for compiled functions; for few calls by Python to compile it would take longer."""
 
 
 @jit

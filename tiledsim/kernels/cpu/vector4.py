@@ -50,13 +50,9 @@ def _interpolated(
             return builder.load(address, align=8)
 
         along_k = [all_four(weight(4 + j)) for j in range(4)]
-        planes = [
-            scaled_sum([(values(i, j), along_k[j]) for j in range(4)]) for i in range(4)
-        ]
+        planes = [scaled_sum([(values(i, j), along_k[j]) for j in range(4)]) for i in range(4)]
         line = scaled_sum([(planes[i], all_four(weight(i))) for i in range(4)])
-        ends = [
-            (builder.extract_element(line, ir.IntType(32)(k)), weight(8 + k)) for k in range(4)
-        ]
+        ends = [(builder.extract_element(line, ir.IntType(32)(k)), weight(8 + k)) for k in range(4)]
         return scaled_sum(ends)
 
     return types.float64(table, corner, row, plane, weights, first, apart), codegen

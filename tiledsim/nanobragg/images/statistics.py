@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.jit import exact_jit
+from tiledsim.jit import exact_entry
 
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -54,7 +54,8 @@ def image_statistics(
     sums = np.zeros(4)
     where = np.full(2, -1, dtype=np.int64)
     for part in row_blocks(len(image)):
-        _add_up(np.ascontiguousarray(image[part]), rendered(part), part.start, sums, where)
+        counted = np.ascontiguousarray(rendered(part))
+        _add_up(np.ascontiguousarray(image[part]), counted, part.start, sums, where)
     count = max(int(sums[2]), 1)
     mean = float(sums[0]) / count
     rms = math.sqrt(sums[1] / (max(count, 2) - 1))
@@ -64,15 +65,15 @@ def image_statistics(
     for row in range(slow_min, slow_max + 1):
         start = row * image.shape[1] + fast_min + shift
         values = flat[start : start + fast_max - fast_min + 1]
-        square = _add_deviations(np.ascontiguousarray(values), mean, square)
+        _add_deviations(np.ascontiguousarray(values), mean, square)
         if len(values) < fast_max - fast_min + 1:
-            square = _add_deviations(np.zeros(1, dtype=np.float32), mean, square)
+            _add_deviations(np.zeros(1, dtype=np.float32), mean, square)
     inside = (fast_max - fast_min + 1) * (slow_max - slow_min + 1)
     rmsd = math.sqrt(float(square[0]) / (max(inside, 2) - 1))
     return ImageStatistics(float(sums[3]), int(where[0]), int(where[1]), mean, rms, rmsd)
 
 
-@exact_jit
+@exact_entry
 def _add_up(
     pixels: Float32, rendered: Bool, row: int, sums: NDArray[np.float64], where: NDArray[np.int64]
 ) -> None:
@@ -89,11 +90,8 @@ def _add_up(
             sums[2] += 1.0
 
 
-@exact_jit
-def _add_deviations(
-    pixels: Float32, mean: float, square: NDArray[np.float64]
-) -> NDArray[np.float64]:
+@exact_entry
+def _add_deviations(pixels: Float32, mean: float, square: NDArray[np.float64]) -> None:
     for value in pixels:
         deviation = np.float64(value) - mean
         square[0] += deviation * deviation
-    return square

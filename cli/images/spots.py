@@ -3,12 +3,15 @@
 import csv
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiledsim.cli.options import ModeOption, QuirksOption, read_experiment
+from tiledsim.cli.options import ModeOption, QuirksOption, SetOption, read_experiment
 from tiledsim.errors import InputFileError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COLUMNS = {
     "shot": "d",
@@ -36,6 +39,7 @@ def spots(
     ],
     mode: ModeOption = None,
     quirks: QuirksOption = None,
+    changes: SetOption = None,
     minimum: Annotated[
         float, typer.Option("--min-photons", min=0.0, help="Leave out what is fainter.")
     ] = 0.0,
@@ -50,11 +54,12 @@ def spots(
     \b
     Examples:
       tiledsim spots experiment.toml --min-photons 10
+      tiledsim spots experiment.toml --set rotation.start_deg=90
       tiledsim spots --csv spots.csv -- -cell 70 80 90 75 85 95 -default_F 100 -N 20 -gauss_xtal
     """
     from tiledsim.reach.predict import spots as predict
 
-    found = predict(read_experiment(experiment, mode, quirks), minimum_photons=minimum)
+    found = predict(read_experiment(experiment, mode, quirks, changes), minimum_photons=minimum)
     if table is None:
         print("  ".join(f"{name:>13}" for name in COLUMNS))
         for row in found:
@@ -70,5 +75,5 @@ def spots(
     print(f"{len(found):,} spots, {found['photons'].sum():.6g} photons", file=sys.stderr)
 
 
-def _values(row: Any) -> list[tuple[Any, str]]:
+def _values(row: "np.void") -> list[tuple[int | float, str]]:
     return [(row[name].item(), form) for name, form in COLUMNS.items()]

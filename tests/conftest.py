@@ -1,11 +1,18 @@
 """Settings of all tests."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 # A busy machine is slow: how long an example takes says nothing about what it finds.
 settings.register_profile("tiledsim", deadline=None)
 settings.load_profile("tiledsim")
+
+# A shell starts what is in the background with Ctrl-C ignored, and programs inherit that: those
+# that tests interrupt would go on.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

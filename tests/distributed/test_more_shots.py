@@ -1,5 +1,6 @@
 """A run goes on with more shots: what was there stays, and the rest is as in one run of all."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tiledsim import scheduler, simulate
 from tiledsim.errors import RunError, StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scheduler.results.verify import verify
+from tiledsim.scheduler.store.files import open_files
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,38 @@ def test_a_finished_run_goes_on(
     again = scheduler.run(of(after), store, client=client, resume=True)
     assert again.to_json() == summary.to_json()
     assert len(list((store / "run/scene").iterdir())) == 1
+
+
+@pytest.mark.parametrize("step", ["", "write_crystals", "lengthen"])
+def test_in_a_bucket(
+    bucket: str, client: Any, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiledsim.scheduler.session.opening import extend
+
+    location = f"s3://{bucket}/a.zarr"
+    scheduler.run(campaign(2), location, client=client)
+    if step:
+        home: Any = extend.store if step == "lengthen" else extend
+        done = getattr(home, step)
+
+        def cut_short(*arguments: Any) -> None:
+            done(*arguments)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as broken:
+            broken.setattr(home, step, cut_short)
+            with pytest.raises(KeyboardInterrupt):
+                scheduler.run(campaign(4), location, client=client, resume=True)
+    summary = scheduler.run(campaign(4), location, client=client, resume=True)
+    whole = scheduler.run(campaign(4), tmp_path / "b.zarr", client=client)
+    assert summary.physical() == whole.physical()
+    files = open_files(location)
+    found = {
+        key: hashlib.sha256(files.read(key) or b"").hexdigest() for key in files.keys("image/")
+    }
+    assert found == image_bytes(tmp_path / "b.zarr")
+    opened, anew = scheduler.open(location), scheduler.open(tmp_path / "b.zarr")
+    assert opened.identical(anew.assign_attrs(opened.attrs))
 
 
 STEPS = ["save_scene", "write_shots", "write_crystals", "lengthen", "update_attributes"]

@@ -18,7 +18,8 @@ def delete(store: str) -> None:
     """Delete everything; what a task writes there meanwhile may stay."""
     files = open_files(store)
     if isinstance(files, LocalFiles):
-        shutil.rmtree(files.folder)
+        while files.folder.exists():  # tasks write into it meanwhile
+            shutil.rmtree(files.folder, ignore_errors=True)
         return
     for key in list(files.keys("")):
         files.delete(key)

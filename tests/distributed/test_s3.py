@@ -68,7 +68,7 @@ def test_a_shard_costs_one_request(
     def requests(tile: tuple[int, int] | None) -> tuple[int, list[str]]:
         (orders / "log").unlink()
         summary = run(
-            experiment, f"s3://{bucket}/image.zarr", workers=2, threads=1, tile=tile,
+            experiment, f"s3://{bucket}/image.zarr", workers=1, threads=2, tile=tile,
             overwrite=True,
         )  # fmt: skip
         log = (orders / "log").read_text().splitlines()
@@ -80,7 +80,7 @@ def test_a_shard_costs_one_request(
     of_thirty, shards = requests(None)
     assert len(shards) == 30
     assert all(line.startswith("PUT ") for line in shards)
-    # Parts of the journal, one a second, and the tables that the second worker loads.
+    # Parts of the journal, one a second.
     assert of_thirty - of_one < 3 * 29
 
 

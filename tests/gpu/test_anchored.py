@@ -12,6 +12,7 @@ from tests.gpu.scenes import (
     assert_as_the_cpu_kernel,
     assert_close_to_the_maximum_around,
     described,
+    every_step,
     thousand_cells,
     whole,
 )
@@ -20,7 +21,6 @@ from tests.parity.golden import CASES, Case
 from tests.strategies import experiments
 from tiledsim import build_scene, experiment_from_nanobragg
 from tiledsim.experiment import Experiment
-from tiledsim.kernels import get_backend
 from tiledsim.kernels.cuda.anchors import LARGEST_CHANGE, anchors_of
 from tiledsim.kernels.cuda.backend import CudaBackend
 from tiledsim.kernels.cuda.source import specialise
@@ -76,7 +76,7 @@ def test_a_thousand_cells(shape: str) -> None:
     scene = thousand_cells(shape, 96)
     image, expected = (
         anchored().render(scene, whole(scene)),
-        get_backend("cpu").render(scene, whole(scene)),
+        every_step(scene, whole(scene)),
     )
     assert_close_to_the_maximum_around(image, expected)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(expected, 4), (9, 9)).max((2, 3))

@@ -109,7 +109,13 @@ def test_a_series_is_one_store_with_its_angles(tmp_path: Path) -> None:
     np.testing.assert_allclose(image, expected, rtol=1e-6)
     again = tiledsim("run", toml, "-o", store, "--set", "rotation.frames=3", "--resume", "--quiet")
     assert again.returncode == 0, again.stderr
-    assert "rotation.frames" in refusal("run", toml, "-o", store, "--resume", "--quiet")
+    more = tiledsim("run", toml, "-o", store, "--resume", "--quiet")  # the frame that is left
+    assert more.returncode == 0, more.stderr
+    image = xarray.open_zarr(store, consolidated=False)["image"]
+    np.testing.assert_allclose(image.coords["angle_deg"], [30, 30.5, 31, 31.5])
+    np.testing.assert_allclose(image, in_memory.simulate(load(toml)), rtol=1e-6)
+    fewer = ("--set", "rotation.frames=2", "--resume", "--quiet")
+    assert "rotation.frames" in refusal("run", toml, "-o", store, *fewer)
     flags = ("describe", "--set", "crystal.cells=[3,3,3]", "--json")
     words = ("-cell", "70", "80", "90", "90", "90", "90", "-default_F", "100", "-lambda", "1")
     assert tiledsim(*flags, "--", *words).returncode == 0

@@ -15,6 +15,7 @@ from tiledsim.scene import Scene
 from tiledsim.scene.crystal.lattice import Lattice, build_lattice, cell_of
 from tiledsim.scene.crystal.real_crystal import lit_volume_um3
 from tiledsim.scene.detector.geometry import Geometry, geometry_of
+from tiledsim.scene.pixels import pixel_m
 from tiledsim.scene.resolution import corner_resolution_A, edge_resolution_A
 from tiledsim.scene.single import recommended_oversampling, with_cell
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
@@ -76,8 +77,9 @@ def _beam_is_met(scene: Scene) -> bool:
         if abs(along) < 1e-9:
             continue
         at = float(scene.normal[panel] @ scene.origin[panel]) / along * scene.beam
-        q = (at - scene.origin[panel]) / scene.pixel_size
-        if 0 <= q @ scene.fast[panel] <= fast and 0 <= q @ scene.slow[panel] <= slow:
+        q, (across, down) = at - scene.origin[panel], pixel_m(scene, panel)
+        f, s = float(q @ scene.fast[panel]) / across, float(q @ scene.slow[panel]) / down
+        if 0 <= f <= fast and 0 <= s <= slow:
             return True
     return False
 
@@ -236,7 +238,7 @@ def _panel(experiment: Experiment, scene: Scene, geometry: Geometry, panel: int)
     detector, shortest = experiment.detector, float(scene.wavelength.min())
     corner = corner_resolution_A(geometry, detector, shortest, panel)
     edge = edge_resolution_A(geometry, detector, shortest, panel)
-    pixel = scene.pixel_size
+    across, down = pixel_m(scene, panel)
     beam_f, beam_s = geometry.beam_centre[panel]
     near_f, near_s = geometry.near_point[panel]
     distance = float(geometry.beam_distance[panel])
@@ -248,14 +250,16 @@ def _panel(experiment: Experiment, scene: Scene, geometry: Geometry, panel: int)
         Fact("normal", _numbers(geometry.normal[panel]), "", turned),
         Fact("close distance", float(geometry.close_distance[panel]) * MM, "mm"),
     ]
+    if scene.pixel_sides is not None:
+        facts.append(Fact("pixel sides", [across * MM, down * MM], "mm", "fast, slow"))
     if math.isfinite(distance):
         facts += [
             Fact("distance", distance * MM, "mm", "along the beam"),
             Fact("beam centre", [beam_f * MM, beam_s * MM], "mm", "fast, slow from the corner"),
-            Fact("beam centre in pixels", [beam_f / pixel, beam_s / pixel], "px"),
+            Fact("beam centre in pixels", [beam_f / across, beam_s / down], "px"),
         ]
     facts += [
-        Fact("ORGX, ORGY", [near_f / pixel + 0.5, near_s / pixel + 0.5], "px", "nearest point"),
+        Fact("ORGX, ORGY", [near_f / across + 0.5, near_s / down + 0.5], "px", "nearest point"),
         Fact("resolution", corner, "Å", "finest, at a corner"),
         Fact("resolution at edge", edge, "Å", "where an edge is nearest to the beam"),
     ]

@@ -133,6 +133,8 @@ def check_geometry(format: Format, instrument: Instrument) -> None:
             f"{format.name} files hold one panel and the detector has {len(instrument.panels)}; "
             "nxmx holds all, or give `panels` with one of them"
         )
+    if format.name == "smv" and len(set(instrument.panels[0].pixel_mm)) > 1:
+        raise ExperimentError("SMV headers know square pixels alone; cbf and nxmx know others too")
     if format.name == "smv" and not fits_minicbf(instrument):
         raise ExperimentError(
             "an SMV header has no place for a panel that is tilted, turned or mirrored against "

@@ -88,10 +88,16 @@ def _instrument(
         spindle, arrays["crystal_A"] @ turn.T, float(about["rotation_start_deg"]), width
     )
     fast, slow = about["size_px"]
-    frames = zip(arrays["panel_origin_mm"], arrays["panel_fast"], arrays["panel_slow"], strict=True)
+    square = np.full((len(arrays["panel_fast"]), 2), float(about["pixel_mm"]))
+    sides = arrays.get("panel_pixel_mm", square)  # which earlier stores lack
+    frames = zip(
+        arrays["panel_origin_mm"], arrays["panel_fast"], arrays["panel_slow"], sides, strict=True
+    )
     panels = tuple(
-        FlatPanel(turn @ o, turn @ f, turn @ s, float(about["pixel_mm"]), (int(fast), int(slow)))
-        for o, f, s in frames
+        FlatPanel(
+            turn @ o, turn @ f, turn @ s, (float(across), float(down)), (int(fast), int(slow))
+        )
+        for o, f, s, (across, down) in frames
     )
     thickness = float(about["sensor_thickness_um"])
     material = str(about.get("sensor_material") or "Si")

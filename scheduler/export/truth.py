@@ -93,7 +93,7 @@ def _reflections_of(scene: Scene, instrument: Instrument) -> tuple[NDArray[np.in
 
 
 def _corners(panel: FlatPanel) -> Array:
-    fast, slow = (n * panel.pixel_mm for n in panel.size_px)
+    fast, slow = (n * side for n, side in zip(panel.size_px, panel.pixel_mm, strict=True))
     return np.array([
         panel.origin_mm + i * fast * panel.fast + j * slow * panel.slow
         for i in (0, 1) for j in (0, 1)
@@ -154,7 +154,7 @@ def _on_panels(
     kept: list[Reflections] = []
     for number, panel in enumerate(instrument.panels):
         x, y = meet_panel(found.diffracted, panel.origin_mm, panel.fast, panel.slow)
-        width, height = (n * panel.pixel_mm for n in panel.size_px)
+        width, height = (n * side for n, side in zip(panel.size_px, panel.pixel_mm, strict=True))
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         slant = np.abs(unit(found.diffracted[inside]) @ panel.normal)
         caught = np.ones(len(slant))
@@ -168,7 +168,7 @@ def _on_panels(
             experiment=np.full(n, shot, dtype=np.int32),
             hkl=hkl[found.row[inside]].astype(np.int32),
             panel=np.full(n, number, dtype=np.int64),
-            position_px=np.column_stack([seen / panel.pixel_mm, frames[inside]]),
+            position_px=np.column_stack([seen / np.array(panel.pixel_mm), frames[inside]]),
             position_mm=np.column_stack([place, found.angle[inside]]),
             s1=found.diffracted[inside],
             entering=found.crossing[inside] > 0,

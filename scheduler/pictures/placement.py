@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiledsim.scene import Scene
+from tiledsim.scene.pixels import pixel_axes
 from tiledsim.vectors import Array, unit
 
 GRAZING = 0.2
@@ -93,7 +94,8 @@ def _frames(
     frames = []
     for p in panels:
         corner = scene.origin[p] / scene.pixel_size
-        corner = corner + slow.start * scene.slow[p] + fast.start * scene.fast[p]
-        forward = plane @ np.stack([scene.fast[p], scene.slow[p]], axis=1)
+        along_fast, along_slow = pixel_axes(scene, p)
+        corner = corner + slow.start * along_slow + fast.start * along_fast
+        forward = plane @ np.stack([along_fast, along_slow], axis=1)
         frames.append((forward, plane @ corner))
     return frames

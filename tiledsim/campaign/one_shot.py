@@ -18,6 +18,7 @@ from tiledsim.scene.background import attenuation_ratio
 from tiledsim.scene.crystal.lattice import cell_of
 from tiledsim.scene.crystal.random import quaternion_rotations
 from tiledsim.scene.crystal.real_crystal import weakening
+from tiledsim.scene.pixels import pixel_m
 from tiledsim.scene.resolution import fine_oversampling
 from tiledsim.tile import Tile
 from tiledsim.units import ANGSTROM, MM, UM
@@ -66,8 +67,9 @@ def scene_of_shot(scene: Scene, shot: int) -> Scene:
     if "F_table" not in changes:  # one pass over it is enough for all shots
         one.__dict__["strongest_F"] = scene.strongest_F
     if scene.auto_oversample:
+        coarsest = max(side for panel in range(one.shape[1]) for side in pixel_m(one, panel))
         one = replace(one, oversample=fine_oversampling(
-            one.cells[0], one.cell_counts, float(np.abs(one.distance).min()), one.pixel_size,
+            one.cells[0], one.cell_counts, float(np.abs(one.distance).min()), coarsest,
             one.central_wavelength,
         ))  # fmt: skip
     one.__dict__["hash"] = sha256(f"{scene.hash} shot {shot}".encode()).hexdigest()

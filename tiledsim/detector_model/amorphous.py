@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tiledsim.jit import exact_jit
 from tiledsim.scene import Scene
+from tiledsim.scene.pixels import area_distance, pixel_axes
 from tiledsim.vectors import Array, unit
 
 GAUSS = 0.5 / math.sqrt(3.0)
@@ -25,7 +26,7 @@ class Panel(NamedTuple):
     """A panel of a scene as the compiled function reads it."""
 
     axes: Array
-    """Fast, slow, normal, origin and beam [5, 3]."""
+    """Fast and slow, as :meth:`tiledsim.scene.Scene.pixel_axes`, normal, origin and beam [5, 3]."""
     pixel_size: float
     close_distance: float
     distance: float
@@ -59,7 +60,7 @@ def panel_of(scene: Scene, panel: int) -> Panel | None:
         or scene.amorphous_depth is None
     ):
         return None
-    axes = [scene.fast[panel], scene.slow[panel], scene.normal[panel], scene.origin[panel]]
+    axes = [*pixel_axes(scene, panel), scene.normal[panel], scene.origin[panel]]
     B = np.zeros_like(scene.incident)
     E = np.zeros_like(scene.incident)
     if scene.polarization != 0.0:
@@ -69,7 +70,7 @@ def panel_of(scene: Scene, panel: int) -> Panel | None:
     return Panel(
         axes=np.array([*axes, scene.beam]),
         pixel_size=scene.pixel_size,
-        close_distance=float(scene.close_distance[panel]),
+        close_distance=area_distance(scene, panel),
         distance=float(scene.distance[panel]),
         curved=scene.curved,
         point_pixel=scene.point_pixel,

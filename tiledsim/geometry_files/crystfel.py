@@ -177,7 +177,8 @@ def geom_text(geometry: FileGeometry) -> str:
     offset = 0
     for number, panel in enumerate(geometry.panels):
         x, y, z = (float(v) for v in TO_IMGCIF @ panel.origin_mm / MM)
-        per_m = MM / panel.pixel_mm[0]
+        across, down = panel.pixel_mm
+        per_m = MM / across
         fast, slow = panel.size_px
         name = f"p{number}"
         lines += [
@@ -190,7 +191,8 @@ def geom_text(geometry: FileGeometry) -> str:
             f"{name}/corner_y = {y * per_m!r}",
             f"{name}/clen = {z!r}",
             f"{name}/fs = {_terms(TO_IMGCIF @ unit(panel.fast))}",
-            f"{name}/ss = {_terms(TO_IMGCIF @ unit(panel.slow))}",
+            # In units of 1/res, which is the fast side.
+            f"{name}/ss = {_terms(TO_IMGCIF @ unit(panel.slow) * (down / across))}",
         ]
         for count, (f0, f1, s0, s1) in enumerate(panel.masked_px):
             region = f"bad_{name}_{count}"

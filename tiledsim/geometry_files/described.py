@@ -19,9 +19,6 @@ MOST_PANELS: Final = 4096
 MOST_PIXELS: Final = 2**20
 """Of a panel's side."""
 MOST_FRAMES: Final = 1_000_000
-SQUARE: Final = 1e-6
-"""By how much of it the sides of a pixel may differ."""
-
 Rectangle = tuple[int, int, int, int]
 """Pixels: fast_min, fast_max, slow_min, slow_max, inclusive."""
 
@@ -111,13 +108,6 @@ def _check(geometry: FileGeometry) -> None:
         across, down = finite(panel.pixel_mm, 2, f"the pixel size of panel {number}")
         if min(across, down) <= 0:
             raise ValueError(f"panel {number} has pixels of {across:g} x {down:g} mm")
-        if abs(across - down) > SQUARE * across:
-            raise ValueError(f"panel {number} has pixels of {across:.9g} x {down:.9g} mm; "
-                             "square pixels are supported")  # fmt: skip
-    pixels = [panel.pixel_mm[0] for panel in geometry.panels]
-    if max(pixels) - min(pixels) > SQUARE * max(pixels):
-        raise ValueError(f"panels with pixels of {min(pixels):.9g} and {max(pixels):.9g} mm; all "
-                         "panels of a detector must have the same")  # fmt: skip
     if not finite(geometry.beam, 3, "the beam's direction").any():
         raise ValueError("the beam has no direction")
     wavelength = geometry.wavelength_A
@@ -145,7 +135,7 @@ def _refuse_overlap(panels: tuple[FilePanel, ...]) -> None:
     for i, j in combinations(range(len(panels)), 2):
         if np.linalg.norm(middles[i] - middles[j]) >= reach[i] + reach[j]:
             continue
-        slack = 0.5 * max(panels[i].pixel_mm[0], panels[j].pixel_mm[0])
+        slack = 0.5 * min(*panels[i].pixel_mm, *panels[j].pixel_mm)
         axes = [unit(p) for k in (i, j) for p in (panels[k].fast, panels[k].slow)]
         normal = unit(np.cross(axes[0], axes[1]))
         out = np.ptp(np.concatenate([corners[i], corners[j]]) @ normal)

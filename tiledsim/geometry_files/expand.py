@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from tiledsim.errors import ExperimentError
-from tiledsim.geometry_files.described import FileGeometry
+from tiledsim.geometry_files.described import FileGeometry, FilePanel
 from tiledsim.geometry_files.named import named_detector
 from tiledsim.geometry_files.read import read_geometry_file
 from tiledsim.vectors import unit
 
 Fields = dict[str, Any]
+ROUNDING = 1e-12
+"""By how much of it the sides of a square pixel may differ."""
 BESIDE_A_FILE = ("geometry", "sensor", "roi", "mask_file", "masked_px", "curved", "point_pixel",
                  "distance_mm")  # fmt: skip
 
@@ -102,15 +104,21 @@ def _crystals(geometry: FileGeometry) -> tuple[Fields, Fields]:
 def _detector(geometry: FileGeometry) -> Fields:
     sizes = {panel.size_px for panel in geometry.panels}
     largest = [max(size[axis] for size in sizes) for axis in (0, 1)]
-    pixel = geometry.panels[0].pixel_mm[0]
+    sides = [_sides(panel) for panel in geometry.panels]
+    squares = [across for across, down in sides if across == down] or [sides[0][0]]
+    pixel = max(squares, key=squares.count)
     panels = []
-    for panel in geometry.panels:
+    for panel, (across, down) in zip(geometry.panels, sides, strict=True):
         fields: Fields = {
             "origin_mm": _vector(panel.origin_mm), "fast_axis": _vector(unit(panel.fast)),
             "slow_axis": _vector(unit(panel.slow)),
         }  # fmt: skip
         if len(sizes) > 1:
             fields["size_px"] = list(panel.size_px)
+        if across != down:
+            fields["pixel_mm"] = [across, down]
+        elif across != pixel:
+            fields["pixel_mm"] = across
         if panel.masked_px:
             fields["masked_px"] = [list(rectangle) for rectangle in panel.masked_px]
         panels.append(fields)
@@ -118,6 +126,12 @@ def _detector(geometry: FileGeometry) -> Fields:
     if geometry.mask_file is not None:
         detector["mask_file"] = geometry.mask_file
     return detector
+
+
+def _sides(panel: FilePanel) -> tuple[float, float]:
+    """Return the sides of a pixel; equal ones where they differ by rounding alone."""
+    across, down = panel.pixel_mm
+    return (across, across) if abs(across - down) <= ROUNDING * across else (across, down)
 
 
 def _vector(values: Any) -> list[float]:

@@ -77,7 +77,7 @@ def _expt(geometry: FileGeometry) -> dict[str, object]:
     return expt_document(
         Instrument(
             panels=tuple(
-                FlatPanel(p.origin_mm, unit(p.fast), unit(p.slow), p.pixel_mm[0], p.size_px,
+                FlatPanel(p.origin_mm, unit(p.fast), unit(p.slow), p.pixel_mm, p.size_px,
                           p.masked_px)
                 for p in geometry.panels
             ),
@@ -114,7 +114,7 @@ def described(experiment: Experiment) -> FileGeometry:
         panels=tuple(
             FilePanel(
                 geometry.origin[n] * MM, geometry.fast[n], geometry.slow[n],
-                (detector.pixel_mm, detector.pixel_mm), size or detector.size_px,
+                detector.pixel_sides_mm[n], size or detector.size_px,
                 detector.masked_px + masked,
             )
             for n, (size, masked) in enumerate(own)

@@ -18,7 +18,7 @@ BEAM = np.array([0.0, 0.0, -1.0])
 
 @dataclass(frozen=True)
 class FlatPanel:
-    """A flat panel of square pixels."""
+    """A flat panel."""
 
     origin_mm: Array
     """Outer corner of pixel 0,0 [3]."""
@@ -26,7 +26,8 @@ class FlatPanel:
     """Unit vector [3]."""
     slow: Array
     """Unit vector [3]."""
-    pixel_mm: float
+    pixel_mm: tuple[float, float]
+    """Sides of a pixel along fast and slow."""
     size_px: tuple[int, int]
     """(fast, slow)."""
     masked_px: tuple[tuple[int, int, int, int], ...] = ()
@@ -52,7 +53,8 @@ class FlatPanel:
         if abs(along) < 1e-9:
             return None
         q = float(self.origin_mm @ self.normal) / along * BEAM - self.origin_mm
-        return float(q @ self.fast) / self.pixel_mm, float(q @ self.slow) / self.pixel_mm
+        across, down = self.pixel_mm
+        return float(q @ self.fast) / across, float(q @ self.slow) / down
 
 
 @dataclass(frozen=True)

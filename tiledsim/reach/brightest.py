@@ -58,7 +58,7 @@ def predict_spots(
         none = np.zeros(0)
         return PredictedSpots(np.zeros((0, 3), np.int64), none.astype(np.int64), none, none, none)
     hkl, direction, strength = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    panel, slow, fast = meet_panels(scene, direction)
+    panel, slow, fast = meet_panels(scene, direction, seen=True)
     keep = np.flatnonzero(panel >= 0)
     keep = keep[np.argsort(-strength[keep], kind="stable")][:most]
     return PredictedSpots(

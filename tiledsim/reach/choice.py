@@ -88,6 +88,7 @@ def _hindrance(scene: Scene) -> str:
         "a correction is not applied to each term (quirk)": any(c != "own" for c in own),
         "the first evaluation differs (quirk phi_carryover)": scene.first_rotations is not None,
         "water starts the sum (quirk water_twice)": scene.water_twice and scene.water > 0.0,
+        "pixels are not squares of one size": scene.pixel_sides is not None,
         "a panel is seen from behind": bool((scene.close_distance <= 0.0).any()),
     }
     return next((why for why, true in cases.items() if true), "")

@@ -12,6 +12,7 @@ from tiledsim.kernels.derived import polarization_axes
 from tiledsim.reach.groups import group_orientations
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
+from tiledsim.scene.pixels import pixel_axes, pixel_m
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
 
@@ -96,10 +97,11 @@ def _corner_directions(scene: Scene) -> Array:
     """Directions [n, 3] of a net over every panel, its corners included."""
     slow = np.linspace(0.0, scene.shape[2], 9) * scene.pixel_size
     fast = np.linspace(0.0, scene.shape[3], 9) * scene.pixel_size
+    axes = np.stack([pixel_axes(scene, panel) for panel in range(scene.shape[1])])
     points = (
         scene.origin[:, None, None]
-        + slow[:, None, None] * scene.slow[:, None, None]
-        + fast[:, None] * scene.fast[:, None, None]
+        + slow[:, None, None] * axes[:, 1, None, None]
+        + fast[:, None] * axes[:, 0, None, None]
     ).reshape(-1, 3)
     return np.asarray(points / np.linalg.norm(points, axis=1)[:, None])
 
@@ -209,8 +211,8 @@ class _Sums:
             with np.errstate(divide="ignore", invalid="ignore"):
                 r = close / facing
                 at = r[:, None] * d - scene.origin[panel]
-            fast = at @ scene.fast[panel] / scene.pixel_size
-            slow = at @ scene.slow[panel] / scene.pixel_size
+            across, down = pixel_m(scene, panel)
+            fast, slow = at @ scene.fast[panel] / across, at @ scene.slow[panel] / down
             inside = (r > 0) & (fast >= 0) & (fast < scene.shape[3])
             inside &= (slow >= 0) & (slow < scene.shape[2])
             if not inside.any():

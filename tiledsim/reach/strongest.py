@@ -65,7 +65,7 @@ def find_excited(scene: Scene, hkl: NDArray[np.int64], F: Array, dmin_A: float) 
         near |= inside
         close = np.flatnonzero(np.abs(zeta) <= 3.0 / thickness)
         direction = out[close] / size[close, None]
-        meets = meet_panels(scene, direction)[0] >= 0
+        meets = meet_panels(scene, direction, seen=True)[0] >= 0
         close, direction = close[meets], direction[meets]
         seen[close] |= inside[close]
         profile = thickness * np.exp(-np.pi * (zeta[close] * thickness) ** 2)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiledsim.scene import Scene
+from tiledsim.scene.pixels import pixel_m
 from tiledsim.tile import Tile
 
 SPHERE = 0.723601254558268
@@ -46,23 +47,24 @@ def strongest_F(scene: Scene) -> float:
 
 def largest_omega(scene: Scene, tile: Tile) -> float:
     """Upper bound of the solid angle over a tile of a flat panel."""
-    p, panel = scene.pixel_size, tile.panel
+    panel = tile.panel
+    across, down = pixel_m(scene, panel)
     smallest = math.inf
     for layer in (0, scene.layers - 1):
         origin = scene.origin[panel] + layer * scene.layer_step * scene.normal[panel]
-        near_f = min(
-            max(-float(origin @ scene.fast[panel]), tile.fast_start * p), tile.fast_stop * p
-        )
-        near_s = min(
-            max(-float(origin @ scene.slow[panel]), tile.slow_start * p), tile.slow_stop * p
-        )
+        near_f = -float(origin @ scene.fast[panel])
+        near_f = min(max(near_f, tile.fast_start * across), tile.fast_stop * across)
+        near_s = -float(origin @ scene.slow[panel])
+        near_s = min(max(near_s, tile.slow_start * down), tile.slow_stop * down)
         nearest = origin + near_f * scene.fast[panel] + near_s * scene.slow[panel]
         smallest = min(smallest, float(nearest @ nearest))
     # Axes that are at right angles to 1e-3 only make the near point a little wrong.
     smallest *= 1.0 - 4e-3
     if scene.point_pixel:
         return 1.0 / smallest
-    return p * p * abs(float(scene.close_distance[panel])) / (smallest * math.sqrt(smallest))
+    return (
+        across * down * abs(float(scene.close_distance[panel])) / (smallest * math.sqrt(smallest))
+    )
 
 
 def whole_panel(scene: Scene, panel: int) -> Tile:

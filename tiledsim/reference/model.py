@@ -15,6 +15,7 @@ from tiledsim.kernels.derived import sinc3_vanishes_below
 from tiledsim.kernels.polynomials import EXP_UNDERFLOW
 from tiledsim.reference.interpolation import gather_nearest, interpolate_tricubic
 from tiledsim.scene import Correction, Scene
+from tiledsim.scene.pixels import area_distance, pixel_axes
 from tiledsim.tile import Tile
 from tiledsim.vectors import Array, unit
 
@@ -89,12 +90,10 @@ def pixel_rays(scene: Scene, panel: int, slow: ArrayLike, fast: ArrayLike) -> Ra
     fdet = np.broadcast_to(fdet[:, None, :], (count, n, n)).reshape(count, 1, n * n, 1)
     sdet = np.broadcast_to(sdet[:, :, None], (count, n, n)).reshape(count, 1, n * n, 1)
     odet = (np.arange(scene.layers) * scene.layer_step)[None, :, None, None]
+    along_fast, along_slow = pixel_axes(scene, panel)
     # In nanoBragg's order: straight ahead, rounding decides what a scattering vector of 0 becomes.
     position = (
-        fdet * scene.fast[panel]
-        + sdet * scene.slow[panel]
-        + odet * scene.normal[panel]
-        + scene.origin[panel]
+        fdet * along_fast + sdet * along_slow + odet * scene.normal[panel] + scene.origin[panel]
     )
     if scene.curved:
         position = _on_the_curve(scene, panel, position)
@@ -103,7 +102,7 @@ def pixel_rays(scene: Scene, panel: int, slow: ArrayLike, fast: ArrayLike) -> Ra
     if scene.point_pixel:
         omega = 1.0 / airpath**2
     else:
-        omega = scene.pixel_size**2 / airpath**2 * scene.close_distance[panel] / airpath
+        omega = scene.pixel_size**2 / airpath**2 * area_distance(scene, panel) / airpath
     q = (diffracted[..., None, :] - scene.incident) / scene.wavelength[:, None]
     kept = np.ones(q.shape[:-1], dtype=np.bool_)
     if scene.dmin > 0.0:

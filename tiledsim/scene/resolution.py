@@ -13,11 +13,11 @@ from tiledsim.vectors import Array
 def _chords(geometry: Geometry, detector: Detector, panel: int, where: Array) -> Array:
     """|d − i| of points [n, 2] of a panel, given in parts of its fast and slow sides."""
     fast, slow = detector.size_px
-    side = detector.pixel_mm / MM
+    across, down = (side / MM for side in detector.pixel_sides_mm[panel])
     points = (
         geometry.origin[panel]
-        + where[:, :1] * fast * side * geometry.fast[panel]
-        + where[:, 1:] * slow * side * geometry.slow[panel]
+        + where[:, :1] * fast * across * geometry.fast[panel]
+        + where[:, 1:] * slow * down * geometry.slow[panel]
     )
     directions = points / np.linalg.norm(points, axis=1)[:, None]
     return np.asarray(np.linalg.norm(directions - geometry.beam, axis=1))

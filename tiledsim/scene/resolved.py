@@ -13,6 +13,7 @@ from tiledsim.experiment import Experiment
 from tiledsim.scene.crystal.lattice import phi_steps
 from tiledsim.scene.detector.conventions import FRAMES
 from tiledsim.scene.detector.geometry import geometry_of
+from tiledsim.scene.pixels import pixel_m
 from tiledsim.scene.scene import Scene
 from tiledsim.units import ANGSTROM, MM
 from tiledsim.vectors import Array
@@ -45,6 +46,10 @@ def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
         "panel_fast": Named(scene.fast, vector, unit, "unit vector along the fast pixels"),
         "panel_slow": Named(scene.slow, vector, unit, "unit vector along the slow pixels"),
         "panel_normal": Named(scene.normal, vector, unit, "unit normal of each panel"),
+        "panel_pixel_mm": Named(
+            np.array([pixel_m(scene, panel) for panel in range(scene.shape[1])]) * MM,
+            ("panel", "side"), "mm", "sides of each panel's pixels, along fast and slow",
+        ),
         "beam_direction": Named(scene.beam, ("xyz",), unit, "along which the photons travel"),
         "polarization_axis": Named(
             scene.polarization_axis, ("xyz",), unit, "preferred direction of the electric field"

@@ -63,6 +63,7 @@ class Scene:
     beam: Array
     """Unit vector [3]; where a curved detector is centred."""
     pixel_size: float
+    """Side of a pixel, or what ``pixel_sides`` are in units of."""
     curved: bool
     point_pixel: bool
 
@@ -183,6 +184,9 @@ class Scene:
     """Whose absorption each layer has, where wavelengths vary; empty for none."""
     amorphous_thickness: Array | None = None
     """[m] [L] of the layers, where that varies."""
+    pixel_sides: Array | None = None
+    """Sides of the pixels of each panel along fast and slow over ``pixel_size`` [P, 2]; None: all
+    are squares of that size."""
     base_distance: float = 0.0
     """Distance of the detector [m] that ``distance_mm`` of a table replaces."""
     central_wavelength: float = 0.0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment import Experiment, Sampling, Sensor
+from tiledsim.experiment import Detector, Experiment, Sampling, Sensor
 from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
 from tiledsim.scene import Correction, Scene
@@ -90,6 +90,7 @@ def build_single(experiment: Experiment, dmin_margin: float = 1.0) -> Scene:
         distance=geometry.distance,
         beam=geometry.beam,
         pixel_size=detector.pixel_mm / MM,
+        pixel_sides=pixel_sides(detector),
         curved=detector.curved,
         point_pixel=detector.point_pixel,
         layers=sensor.layers,
@@ -204,6 +205,12 @@ def dispersion_of(factors: FTable, wavelength_m: Array) -> NDArray[np.complex128
     return factors_by_wavelength(factors.dispersion, wavelength_m * ANGSTROM)
 
 
+def pixel_sides(detector: Detector) -> Array | None:
+    """Sides of every panel's pixels over ``detector.pixel_mm`` [P, 2]; None where all are that."""
+    sides = np.array(detector.pixel_sides_mm) / detector.pixel_mm
+    return None if (sides == 1.0).all() else sides
+
+
 def tolerance(asked: float | None, default: float, mode: str) -> float:
     """Return a tolerance as given, or its default: in c-parity every step is evaluated."""
     if asked is not None:
@@ -276,7 +283,7 @@ def recommended_oversampling(
     wavelength = experiment.beam.central_wavelength_A / ANGSTROM
     return fine_oversampling(
         lattice.direct / ANGSTROM, cell_counts, float(distances.min()),
-        experiment.detector.pixel_mm / MM, wavelength,
+        experiment.detector.coarsest_pixel_mm / MM, wavelength,
     )  # fmt: skip
 
 

@@ -217,7 +217,8 @@ def write_five(folder: Path) -> list[Path]:
         f"X-Binary-Size-Fastest-Dimension: {SIZE[0]}\nX-Binary-Size-Second-Dimension: {SIZE[1]}\n"
     )
     header = imgcif_header("f", Instrument(
-        panels=(FlatPanel(ORIGIN, np.array(x), np.array(y), PIXEL, SIZE),), wavelength_A=1.1,
+        panels=(FlatPanel(ORIGIN, np.array(x), np.array(y), (PIXEL, PIXEL), SIZE),),
+        wavelength_A=1.1,
         polarization=0.0, polarization_axis=np.array(x), fluence_photons_per_m2=1.0, exposure_s=1.0,
         spindle=np.array(x), start_deg=np.zeros(1), width_deg=0.0, crystals_A=np.eye(3)[None],
     ), 1000)  # fmt: skip
@@ -274,7 +275,7 @@ def hostile(folder: Path) -> dict[str, tuple[Path, str]]:
     text("no panels", expt, '"fast_axis"', '"slow"', "fast_axis")
     text("many pixels", expt, "[40, 30]", "[4e9, 30]", "a side has")
     text("NaN", expt, "-80.0", "NaN", "finite")
-    text("oblong", expt, "[0.5, 0.5]", "[0.5, 0.6]", "square pixels")
+    text("flat pixels", expt, "[0.5, 0.5]", "[0.5, 0.0]", "pixels of 0.5 x 0 mm")
     text("skew", expt, "[0.0, -1.0, 0.0]", "[0.5, -1.0, 0.0]", "right angles")
     text("unit", geom, "1.1 A", "1.1 furlong", "unknown unit")
     text("clen", geom, "clen = 0.08", "clen = /entry/clen", "detector.distance_mm")

@@ -59,6 +59,8 @@ class Panel(Part):
     """Along which rows follow each other."""
     size_px: tuple[Count, Count] | None = None
     """Pixels along fast and slow, where it has fewer than the detector."""
+    pixel_mm: Positive | tuple[Positive, Positive] | None = None
+    """Sides of its pixels, along fast and slow; None: squares of ``detector.pixel_mm``."""
     masked_px: tuple[Rectangle, ...] = ()
     """Rectangles without a measurement."""
 
@@ -147,6 +149,26 @@ class Detector(Part):
                         f"inclusive) is not inside {fast} x {slow} pixels (fast x slow)"
                     )
         return self
+
+    @property
+    def pixel_sides_mm(self) -> tuple[tuple[float, float], ...]:
+        """Sides of the pixels of every panel, along fast and slow."""
+        square = (self.pixel_mm, self.pixel_mm)
+        if not self.panels:
+            return (square,)
+        return tuple(
+            square
+            if panel.pixel_mm is None
+            else panel.pixel_mm
+            if isinstance(panel.pixel_mm, tuple)
+            else (panel.pixel_mm, panel.pixel_mm)
+            for panel in self.panels
+        )
+
+    @property
+    def coarsest_pixel_mm(self) -> float:
+        """The longest side of a pixel."""
+        return max(max(sides) for sides in self.pixel_sides_mm)
 
     @model_validator(mode="after")
     def _roi_inside(self) -> Self:

@@ -45,8 +45,8 @@ def imgcif_header(name: str, instrument: Instrument, saturation: int) -> str:
                    [["GONIOMETER", "GONIOMETER_PHI"]]),
         ]  # fmt: skip
     # CBFlib counts pixels from their outer corner, so the first stands at displacement 0.
-    pixel = panel.pixel_mm
-    metres = _numbers([pixel * 1e-3])
+    across, down = panel.pixel_mm
+    metres = _numbers([across * 1e-3, down * 1e-3])
     lines = [
         "###CBF: VERSION 1.5, tiledsim", "", f"data_{name}", "",
         *_loop("diffrn", "id crystal_id", [["DIFFRN1", "CRYSTAL1"]]),
@@ -86,12 +86,12 @@ def imgcif_header(name: str, instrument: Instrument, saturation: int) -> str:
         ),
         *_loop(
             "array_structure_list_axis", "axis_set_id axis_id displacement displacement_increment",
-            [["ELEMENT_X", "ELEMENT_X", *_numbers([0, pixel])],
-             ["ELEMENT_Y", "ELEMENT_Y", *_numbers([0, pixel])]],
+            [["ELEMENT_X", "ELEMENT_X", *_numbers([0, across])],
+             ["ELEMENT_Y", "ELEMENT_Y", *_numbers([0, down])]],
         ),
         *_loop(
             "array_element_size", "array_id index size",
-            [["ARRAY1", "1", *metres], ["ARRAY1", "2", *metres]],
+            [["ARRAY1", "1", metres[0]], ["ARRAY1", "2", metres[1]]],
         ),
         *_loop(
             "array_intensities",

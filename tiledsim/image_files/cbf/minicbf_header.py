@@ -42,7 +42,8 @@ def fits_minicbf(instrument: Instrument) -> bool:
 
 def detector_name(panel: FlatPanel) -> str:
     """Name the detector that has these pixels; empty where none is known."""
-    return DETECTORS.get((*panel.size_px, round(panel.pixel_mm, 6)), "")
+    across, down = (round(side, 6) for side in panel.pixel_mm)
+    return DETECTORS.get((*panel.size_px, across), "") if across == down else ""
 
 
 def minicbf_header(
@@ -59,14 +60,14 @@ def minicbf_header(
     detector = f"{known}, S/N 0, simulated by tiledsim" if known else "tiledsim, S/N 0"
     centre = panel.beam_centre_px
     assert centre is not None  # by fits_minicbf
-    pixel = f"{panel.pixel_mm * 1e-3:.9g}"
+    across, down = (f"{side * 1e-3:.9g}" for side in panel.pixel_mm)
     start = float(instrument.start_deg[0])
     sensor = instrument.sensor
     material = _MATERIALS.get(sensor.material) if sensor else None
     lines = [
         f"# Detector: {detector}",
         "# 2000-01-01T00:00:00.000",
-        f"# Pixel_size {pixel} m x {pixel} m",
+        f"# Pixel_size {across} m x {down} m",
         f"# Exposure_time {instrument.exposure_s:.7f} s",
         f"# Exposure_period {instrument.exposure_s:.7f} s",
         "# Tau = 0 s",

@@ -168,7 +168,7 @@ def _panel(
         "name": f"panel{number}", "type": "SENSOR_PAD", "fast_axis": panel.fast.tolist(),
         "slow_axis": panel.slow.tolist(), "origin": panel.origin_mm.tolist(),
         "raw_image_offset": [0, 0], "image_size": list(panel.size_px),
-        "pixel_size": [panel.pixel_mm, panel.pixel_mm], "trusted_range": [-1.0, saturation],
+        "pixel_size": list(panel.pixel_mm), "trusted_range": [-1.0, saturation],
         "thickness": sensor.thickness_mm if sensor else 0.0,
         "material": sensor.material if sensor else "", "mu": mu if sensor else 0.0,
         "identifier": "", "gain": 1.0, "pedestal": 0.0,

@@ -165,8 +165,8 @@ def _detector(detector: Any, instrument: Instrument, plane: Plane, limits: Limit
     if centre is not None:
         put_number(detector, "beam_center_x", centre[0], "pixel")
         put_number(detector, "beam_center_y", centre[1], "pixel")
-    for name in ("x_pixel_size", "y_pixel_size"):
-        put_number(detector, name, first.pixel_mm / 1000, "m")
+    for name, side in zip(("x_pixel_size", "y_pixel_size"), first.pixel_mm, strict=True):
+        put_number(detector, name, side / 1000, "m")
     put_number(detector, "sensor_thickness", sensor.thickness_mm / 1000, "m")
     put_text(detector, "sensor_material", sensor.material)
     for name in ("count_time", "frame_time"):
@@ -208,8 +208,8 @@ def _specific(
     put_number(group, "y_pixels_in_detector", plane.shape[0], dtype="i4")
     cutoff = min(limits.saturation, 2.0**62)
     put_number(group, "countrate_correction_count_cutoff", cutoff, dtype="i8")
-    for name in ("x_pixel_size", "y_pixel_size"):
-        put_number(group, name, first.pixel_mm / 1000, "m")
+    for name, side in zip(("x_pixel_size", "y_pixel_size"), first.pixel_mm, strict=True):
+        put_number(group, name, side / 1000, "m")
     group["pixel_mask"] = mask
 
 
@@ -224,9 +224,9 @@ def _module(detector: Any, panel: FlatPanel, number: int, plane: Plane) -> None:
         offset_mm=TO_MCSTAS @ panel.origin_mm, depends_on=f"{DETECTOR}/transformations/det_z",
     )  # fmt: skip
     axes: dict[str, Array] = {"fast": panel.fast, "slow": panel.slow}
-    for axis, vector in axes.items():
+    for (axis, vector), side in zip(axes.items(), panel.pixel_mm, strict=True):
         put_axis(
-            module, f"{axis}_pixel_direction", panel.pixel_mm, kind="translation", units="mm",
+            module, f"{axis}_pixel_direction", side, kind="translation", units="mm",
             vector=TO_MCSTAS @ vector, offset_mm=np.zeros(3),
             depends_on=f"{DETECTOR}/{name}/module_offset",
         )  # fmt: skip

@@ -18,7 +18,7 @@ def smv_header(instrument: Instrument) -> bytes:
     fast, slow = panel.size_px
     centre = panel.beam_centre_px
     assert centre is not None  # by who has chosen the format
-    pixel = panel.pixel_mm
+    pixel, _ = panel.pixel_mm  # square, as who has chosen the format has seen to
     beam_fast, beam_slow = (c * pixel for c in centre)
     o = panel.origin_mm
     start = float(instrument.start_deg[0])

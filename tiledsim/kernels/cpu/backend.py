@@ -23,6 +23,7 @@ from tiledsim.kernels.cpu.raster_order import render_in_raster_order
 from tiledsim.kernels.derived import polarization_axes, sinc3_vanishes_below, water
 from tiledsim.kernels.rendered import OnHost, Pending
 from tiledsim.scene import Scene
+from tiledsim.scene.pixels import area_distance, pixel_axes
 from tiledsim.tile import Tile
 
 _SHAPES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
@@ -36,14 +37,15 @@ _NOTHING.setflags(write=False)  # as a scene's tables: another type would be com
 def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Parameters:
     """Take one panel of one shot out of a scene."""
     axes, drop = polarization_axes(scene), water(scene)
+    fast, slow = pixel_axes(scene, panel)
     return Parameters(
         origin=np.array(scene.origin[panel]),
-        fast=np.array(scene.fast[panel]),
-        slow=np.array(scene.slow[panel]),
+        fast=np.array(fast),
+        slow=np.array(slow),
         normal=np.array(scene.normal[panel]),
         beam=np.array(scene.beam),
         pixel_size=scene.pixel_size,
-        close_distance=float(scene.close_distance[panel]),
+        close_distance=area_distance(scene, panel),
         distance=float(scene.distance[panel]),
         curved=scene.curved,
         point_pixel=scene.point_pixel,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tiledsim.reference.model import render_pixels
 from tiledsim.scene import Scene
+from tiledsim.scene.pixels import pixel_axes
 from tiledsim.tile import Tile
 
 Render = Callable[[Scene, Tile, bool], NDArray[np.float64]]
@@ -54,7 +55,7 @@ def _mixed_pixels(scene: Scene, tile: Tile) -> list[tuple[int, int]]:
 
 def direct_beam_pixels(scene: Scene, panel: int) -> list[tuple[int, int]]:
     """Pixels (slow, fast) of a panel that a ray meets in the centre of a subpixel."""
-    axes = np.stack([scene.slow[panel], scene.fast[panel]])
+    axes = np.stack(pixel_axes(scene, panel)[::-1])
     if scene.curved:  # where the two components that become angles are 0
         met = -scene.origin[panel : panel + 1, 1:]
         axes = axes[:, 1:]

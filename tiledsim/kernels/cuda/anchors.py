@@ -13,6 +13,8 @@ import numpy as np
 
 from tiledsim.kernels.derived import direction_starts
 from tiledsim.scene import Scene
+from tiledsim.scene.pixels import pixel_m
+from tiledsim.vectors import Array
 
 LARGEST_CHANGE: Final = 4.0
 """Of an index, from its anchor.  Up to here the errors are those of 32 bits of fraction."""
@@ -62,7 +64,7 @@ def _widest_step(scene: Scene, pixels: int) -> float:
 
     Directions are no farther apart than places on the sensor, over the smaller distance.
     """
-    apart = scene.pixel_size * math.hypot(4.0, 8.0 if pixels == 4 else 7.0)
+    apart = float(_sides(scene).max()) * math.hypot(4.0, 8.0 if pixels == 4 else 7.0)
     nearest = _nearest(scene) - apart - scene.layers * abs(scene.layer_step)
     return apart / nearest / float(np.min(scene.wavelength)) if nearest > 0.0 else math.inf
 
@@ -73,10 +75,18 @@ def _nearest(scene: Scene) -> float:
         return float(np.abs(scene.distance).min())
     origin, fast, slow = (np.asarray(part) for part in (scene.origin, scene.fast, scene.slow))
     _, _, rows, cols = scene.shape
-    along_fast = np.clip(-(origin * fast).sum(axis=1), 0.0, cols * scene.pixel_size)
-    along_slow = np.clip(-(origin * slow).sum(axis=1), 0.0, rows * scene.pixel_size)
+    ends = _sides(scene) * [cols, rows]
+    along_fast = np.clip(-(origin * fast).sum(axis=1), 0.0, ends[:, 0])
+    along_slow = np.clip(-(origin * slow).sum(axis=1), 0.0, ends[:, 1])
     foot = origin + along_fast[:, None] * fast + along_slow[:, None] * slow
-    return float(np.sqrt((foot**2).sum(axis=1)).min())
+    # Where the axes are not at right angles another place may be nearer, by as much at most.
+    nearer = np.abs((fast * slow).sum(axis=1)) * ends.sum(axis=1)
+    return float((np.sqrt((foot**2).sum(axis=1)) - nearer).min())
+
+
+def _sides(scene: Scene) -> Array:
+    """Sides of the pixels of every panel along fast and slow [P, 2] in metres."""
+    return np.array([pixel_m(scene, panel) for panel in range(scene.shape[1])])
 
 
 def _widest_band(scene: Scene) -> float:

@@ -14,6 +14,7 @@ from tiledsim.kernels.cuda.source import Specialisation
 from tiledsim.kernels.derived import polarization_axes, water
 from tiledsim.pixel_statistics import Roi, columns_inside
 from tiledsim.scene import Scene
+from tiledsim.scene.pixels import area_distance, pixel_axes
 from tiledsim.tile import Tile
 
 Tables = dict[str, NDArray[np.generic]]
@@ -185,6 +186,7 @@ def pack(
     size = scene.F_table.shape
     total = float(cells.prod())
     drop = water(scene)
+    along_fast, along_slow = pixel_axes(scene, panel)
     F_unit = scene.default_F if special.factors == "UNIFORM" else units.factor
     values: dict[str, object] = {
         **addresses,
@@ -200,12 +202,12 @@ def pack(
         "patches_across": grid.across,
         **part._asdict(),
         "origin": scene.origin[panel],
-        "fast": scene.fast[panel],
-        "slow": scene.slow[panel],
+        "fast": along_fast,
+        "slow": along_slow,
         "normal": scene.normal[panel],
         "straight": scene.beam * scene.distance[panel],
         "subpixel": scene.pixel_size / scene.oversample,
-        "area": scene.pixel_size**2 * scene.close_distance[panel],
+        "area": scene.pixel_size**2 * area_distance(scene, panel),
         "inverse_distance": 1.0 / scene.distance[panel],
         "layer_step": scene.layer_step,
         "layer_attenuation": scene.layer_step * scene.attenuation,

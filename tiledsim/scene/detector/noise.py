@@ -202,7 +202,12 @@ def build_spread(spread: PointSpread, detector: Detector) -> Array | None:
         return whole_weights(kernel)
     if spread.kind is None:
         return None
-    fwhm = spread.fwhm_um / UM / (detector.pixel_mm / MM)
+    if len({side for sides in detector.pixel_sides_mm for side in sides}) > 1:
+        raise ExperimentError(
+            f"noise.point_spread of {spread.fwhm_um:g} µm needs square pixels of one size; the "
+            "panels have others"
+        )
+    fwhm = spread.fwhm_um / UM / (detector.coarsest_pixel_mm / MM)
     radius = spread.radius_px or radius_of_tail(
         spread.kind, fwhm, spread.tail or DEFAULT_TAILS[spread.kind]
     )

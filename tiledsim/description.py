@@ -18,6 +18,7 @@ from tiledsim.scene.detector.geometry import Geometry, geometry_of
 from tiledsim.scene.pixels import pixel_m
 from tiledsim.scene.resolution import corner_resolution_A, edge_resolution_A
 from tiledsim.scene.single import recommended_oversampling, with_cell
+from tiledsim.scene.transmission import let_out
 from tiledsim.units import ANGSTROM, HC_EV_A, MM, UM
 from tiledsim.vectors import Array
 
@@ -134,8 +135,25 @@ def _crystal(experiment: Experiment, scene: Scene, lattice: Lattice) -> list[Fac
         Fact("cells", list(scene.cell_counts), "", "from the crystal's size" if sized else ""),
         Fact("size", [side / 1e4 for side in sides], "µm"),
         *_blocks(experiment, scene, lattice),
+        *_absorption(scene),
         Fact("spot shape", scene.crystal_shape, "", f"fudge {scene.fudge:g}"),
     ]
+    return facts
+
+
+def _absorption(scene: Scene) -> list[Fact]:
+    """Return how the crystal absorbs, and how its blocks are oblique."""
+    facts = []
+    if any(scene.cross_counts):
+        why = f"ab, bc, ac beside the cells; {scene.cells_in_block:.6g} cells a block"
+        facts.append(Fact("oblique by", list(scene.cross_counts), "cells", why))
+    if scene.absorption is not None:
+        shape, size, attenuation, _ = scene.absorption
+        left = float(let_out(scene, scene.beam))
+        why = (
+            f"of a {shape} of {size * UM:g} µm with an absorption length of {MM / attenuation:g} mm"
+        )
+        facts.append(Fact("leaves the crystal", round(100.0 * left, 6), "%", f"straight on, {why}"))
     return facts
 
 

@@ -13,6 +13,7 @@ from tiledsim.image_files.dials.reflections import Reflections, write_refl
 from tiledsim.image_files.instrument import BEAM, FlatPanel, Instrument
 from tiledsim.reach.bragg_law import Crossings, meet_panel, rotation_crossings, still_crossings
 from tiledsim.scene import Scene
+from tiledsim.scene.crystal.absorption import transmission
 from tiledsim.scene.crystal.lattice import dual
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array, unit
@@ -103,7 +104,7 @@ def _corners(panel: FlatPanel) -> Array:
 def _thickness(scene: Scene, q: Array) -> Array:
     """Return the standard deviation of points' thickness [1/Å], by block size and mosaicity."""
     volume = float(abs(np.linalg.det(scene.cells[0]))) * ANGSTROM**3
-    side = (float(np.prod(scene.cell_counts)) * volume) ** (1 / 3)
+    side = (scene.cells_in_block * volume) ** (1 / 3)
     turns = np.linalg.norm(scene.rotations - scene.rotations[0], axis=(1, 2)) / np.sqrt(2.0)
     tilt = float(np.sqrt((turns**2).mean() / 3.0)) if len(turns) > 1 else 0.0
     return np.asarray(np.hypot(1.0 / (side * np.sqrt(2 * np.pi)), tilt * np.linalg.norm(q, axis=1)))
@@ -118,7 +119,7 @@ def _photons(
     1/(speed·Δφ) [Å], or the density of a still's profile where it is cut.
     """
     volume = float(abs(np.linalg.det(instrument.crystals_A[0])))
-    cells = float(np.prod(scene.cell_counts)) * MEAN_LATTICE_FACTOR[scene.crystal_shape]
+    cells = scene.cells_in_block * MEAN_LATTICE_FACTOR[scene.crystal_shape]
     ray = unit(found.diffracted)
     cosine = ray @ BEAM
     polarized = np.ones(len(ray))
@@ -129,6 +130,9 @@ def _photons(
         sine2 = 1.0 - cosine**2
         polarized = 0.5 * (1.0 + cosine**2 - scene.polarization * np.cos(twice) * sine2)
     strength = THOMSON_RADIUS_SQUARED_M2 * scene.fluence * scene.blocks * polarized * F**2 * cells
+    if scene.absorption is not None:
+        wavelength = instrument.wavelength_A / ANGSTROM
+        strength = strength * transmission(scene.absorption, wavelength, cosine)
     return np.asarray(strength * instrument.wavelength_A**2 / volume * per_angle)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiledsim.campaign.columns import LAYERS
+from tiledsim.campaign.columns import CELLS, LAYERS
 from tiledsim.campaign.orientations import lattice_model
 from tiledsim.campaign.sase_model import SaseModel
 from tiledsim.campaign.spectra import read_spectra, sase_model
@@ -68,6 +68,10 @@ def build_campaign(experiment: Experiment) -> Scene:
         raise ExperimentError(
             "[shots] the mean wavelength cannot vary yet with structure factors that follow it; "
             "vary the spectrum, or leave out structure_factors.anomalous"
+        )
+    if any(crystal.cells_ab_bc_ac) and any(name in CELLS for name in names):
+        raise ExperimentError(
+            "[shots] the cells of a block cannot vary beside crystal.cells_ab_bc_ac; leave one out"
         )
     if "B_A2" in names:
         fields["absent_F"] = _absent(one)

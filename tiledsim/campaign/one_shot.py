@@ -15,6 +15,7 @@ from tiledsim.campaign.orientations import lattice_turns
 from tiledsim.campaign.spectra import sase_spectrum
 from tiledsim.scene import Scene
 from tiledsim.scene.background import attenuation_ratio
+from tiledsim.scene.crystal.block import cells_in_block
 from tiledsim.scene.crystal.lattice import cell_of
 from tiledsim.scene.crystal.random import quaternion_rotations
 from tiledsim.scene.crystal.real_crystal import weakening
@@ -104,17 +105,16 @@ def _vectors(scene: Scene, values: Array) -> tuple[Array, Array]:
 def _crystal(scene: Scene, row: Mapping[str, float], values: Array) -> dict[str, Any]:
     direct, reciprocal = (vectors[0] for vectors in _vectors(scene, values[None]))
     changes: dict[str, Any] = {"cells": direct[None], "reciprocal_A": reciprocal[None]}
-    counts = tuple(
+    a, b, c = (
         int(row.get(name, count)) for name, count in zip(CELLS, scene.cell_counts, strict=True)
     )
-    changes["cell_counts"] = counts
+    changes["cell_counts"] = counts = (a, b, c)
     if "blocks" in row:
         changes["blocks"] = row["blocks"]
     elif scene.blocks != 1.0:  # of a crystal of the same volume
-        size = abs(np.linalg.det(scene.cells[0])) * np.prod(scene.cell_counts)
-        changes["blocks"] = scene.blocks * float(
-            size / (abs(np.linalg.det(direct)) * np.prod(counts))
-        )
+        size = abs(np.linalg.det(scene.cells[0])) * scene.cells_in_block
+        cells = cells_in_block(counts, scene.cross_counts)
+        changes["blocks"] = scene.blocks * float(size / (abs(np.linalg.det(direct)) * cells))
     if "mosaic_spread_deg" in row and scene.mosaic_vectors is not None:
         changes["rotations"] = mosaic_turns(
             scene.mosaic_vectors * np.radians(row["mosaic_spread_deg"]), scene.rotations

@@ -14,6 +14,7 @@ from tiledsim.detector_model.model import reach
 from tiledsim.kernels.rendered import Pending, Rendered
 from tiledsim.pixel_statistics import columns_inside, reduce_rows
 from tiledsim.scene import Scene
+from tiledsim.scene.transmission import tile_transmission
 from tiledsim.tile import Tile
 from tiledsim.vectors import Array
 
@@ -35,7 +36,9 @@ class RendersPhotons(Protocol):
 def render_photons(kernel: RendersPhotons, scene: Scene, tile: Tile) -> Array:
     """Render the expected photons of a tile [rows, cols] in float64: spots and background."""
     spots = kernel.render(scene, tile)
-    added = _background(scene, tile)
+    left, added = _transmission(scene, tile), _background(scene, tile)
+    if left is not None:
+        spots = spots * left
     return spots if added is None else spots + added
 
 
@@ -45,7 +48,7 @@ def start_tile(kernel: Starts, scene: Scene, tile: Tile) -> Pending:
     """
     whole = _reach(scene, tile)
     photons = kernel.start(scene, whole)
-    if scene.amorphous_table is not None:
+    if scene.amorphous_table is not None or scene.absorption is not None:
         photons = _Adding(photons, scene, whole)
     return photons if scene.noise is None else _Counting(photons, scene, tile)
 
@@ -73,22 +76,30 @@ def _background(scene: Scene, tile: Tile) -> Array | None:
     return background(scene, tile)
 
 
+def _transmission(scene: Scene, tile: Tile) -> Array | None:
+    scene, tile = alone(scene, tile)
+    if scene.absorption is None:
+        return None
+    return tile_transmission(scene, tile)
+
+
 class _Adding:
-    """A tile whose background is added when its result is asked for."""
+    """A tile whose background is added when its result is asked for, and what absorbs applied."""
 
     def __init__(self, photons: Pending, scene: Scene, tile: Tile) -> None:
         self._photons, self._scene, self._tile = photons, scene, tile
 
     def result(self) -> Rendered:
-        """Compute the background, while a GPU may still render, and add it."""
+        """Compute both, while a GPU may still render."""
         started = time.perf_counter()
+        left = _transmission(self._scene, self._tile)
         added = _background(self._scene, self._tile)
-        assert added is not None
         seconds = time.perf_counter() - started
         photons = self._photons.result()
         started = time.perf_counter()
         with np.errstate(over="ignore"):  # what float32 cannot hold shows in the statistics
-            pixels = (photons.pixels + added).astype(np.float32)
+            spots = photons.pixels if left is None else photons.pixels * left
+            pixels = (spots if added is None else spots + added).astype(np.float32)
         seconds += time.perf_counter() - started
         return Rendered(pixels, None, photons.seconds + seconds, photons.bound)
 

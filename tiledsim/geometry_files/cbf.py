@@ -12,6 +12,7 @@ import numpy as np
 
 from tiledsim.errors import InputFileError
 from tiledsim.geometry_files.described import FileGeometry, FilePanel, finite
+from tiledsim.geometry_files.sensor import FileSensor, known_material
 from tiledsim.vectors import Array, axis_rotation, unit
 
 LARGEST = 4 * 2**20
@@ -59,13 +60,15 @@ def _minicbf(text: str, sizes: str) -> FileGeometry:
         re.search(rf"{name}\s+{_NUMBER}", text) for name in ("Start_angle", "Angle_increment")
     ]
     start, step = (0.0 if found is None else float(found[1]) for found in turning)
+    layer = re.search(rf"# (\w+) sensor, thickness\s+{_NUMBER} m", text)
+    sensor = layer and FileSensor(float(layer[2]) * 1000.0, known_material(layer[1]))
     panel = FilePanel(
         np.array([-centre[0], centre[1], -distance]), np.array([1.0, 0, 0]), np.array([0, -1.0, 0]),
         (float(pixel[0]), float(pixel[1])), (int(size[0][1]), int(size[1][1])),
     )  # fmt: skip
     return FileGeometry(
         panels=(panel,), wavelength_A=float(wavelength), spindle=np.array([1.0, 0, 0]),
-        start_deg=start, step_deg=step or None, frames=1 if step else None,
+        start_deg=start, step_deg=step or None, frames=1 if step else None, sensor=sensor,
     )  # fmt: skip
 
 
@@ -107,7 +110,11 @@ def _imgcif(text: str, *, cut: bool) -> FileGeometry:
             spindle = _placed(axes, at, axes[name].parent)[:3, :3] @ axes[name].vector
             start, step = at[name][0], number(by)
     wavelengths = rows("diffrn_radiation_wavelength", "wavelength")
+    polarized = rows("diffrn_radiation", "polarizn_source_ratio", "polarizn_source_norm")
+    ratio, turned = (number(word) for word in polarized[0]) if polarized else (None, 0.0)
+    along = np.array([np.cos(np.radians(turned)), np.sin(np.radians(turned)), 0.0])
     return FileGeometry(
+        polarization=ratio, polarization_axis=None if ratio is None else along,
         panels=_elements(rows, number, axes, at),
         wavelength_A=float(wavelengths[0][0]) if wavelengths else None,
         spindle=spindle, start_deg=start, step_deg=step or None, frames=1 if step else None,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tiledsim.errors import InputFileError
+from tiledsim.geometry_files.sensor import FileSensor
 from tiledsim.vectors import Array, unit
 
 MOST_PANELS: Final = 4096
@@ -64,6 +65,10 @@ class FileGeometry:
     """Direct vectors a, b, c as rows at spindle angle 0 [shots, 3, 3]."""
     mask_file: Path | None = None
     """Where a mask of single pixels is."""
+    sensor: FileSensor | None = None
+    space_group: str | None = None
+    """A number, or a symbol that gemmi knows.  It is carried from file to file; an experiment has
+    that of its structure factors, since indexing often stops at a lower symmetry."""
 
 
 def finite(values: ArrayLike, count: int, what: str) -> Array:
@@ -117,6 +122,11 @@ def _check(geometry: FileGeometry) -> None:
         raise ValueError(f"a polarization of {geometry.polarization:g}; must be from -1 to 1")
     if geometry.spindle is not None and not finite(geometry.spindle, 3, "the spindle").any():
         raise ValueError("the rotation axis has length 0")
+    if geometry.sensor is not None:
+        finite(geometry.sensor.thickness_mm, 1, "the thickness of the sensor")
+        attenuation = finite(geometry.sensor.attenuation_per_mm or 0.0, 1, "the sensor's µ")[0]
+        if geometry.sensor.thickness_mm < 0 or attenuation < 0:
+            raise ValueError("a sensor of negative thickness or attenuation")
     finite(geometry.start_deg, 1, "the start of the rotation")
     finite(geometry.step_deg or 0.0, 1, "the rotation of an image")
     if geometry.frames is not None and not 1 <= geometry.frames <= MOST_FRAMES:

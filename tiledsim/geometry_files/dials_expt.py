@@ -14,6 +14,7 @@ import numpy as np
 
 from tiledsim.errors import InputFileError
 from tiledsim.geometry_files.described import FileGeometry, FilePanel, clip, finite
+from tiledsim.geometry_files.sensor import FileSensor, known_material
 from tiledsim.io.text import read_text
 from tiledsim.vectors import Array, axis_rotation, unit
 
@@ -76,7 +77,34 @@ def _read(document: dict[str, Any]) -> FileGeometry:
         step_deg=step or None,
         frames=frames if step else None,
         crystals_A=vectors,
+        sensor=_sensor(model("detector", first)["panels"]),
+        space_group=_space_group(crystals[0]),
     )
+
+
+def _sensor(panels: list[dict[str, Any]]) -> FileSensor | None:
+    """Return the sensor of the first panel; a detector has one material."""
+    thickness = float(panels[0].get("thickness") or 0.0)
+    if not thickness > 0.0:
+        return None
+    mu = float(panels[0].get("mu") or 0.0)
+    return FileSensor(thickness, known_material(str(panels[0].get("material"))), mu or None)
+
+
+def _space_group(crystal: dict[str, Any] | None) -> str | None:
+    """Return the symbol of the group that a Hall symbol stands for; None for none."""
+    hall = "" if crystal is None else str(crystal.get("space_group_hall_symbol", ""))
+    if not hall.strip():
+        return None
+    import gemmi
+
+    try:
+        found = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(hall))
+    except (RuntimeError, ValueError):
+        found = None
+    if found is None:
+        raise ValueError(f"space_group_hall_symbol {hall[:40]!r} is no space group")
+    return found.xhm()
 
 
 def _vectors(crystal: dict[str, Any]) -> Array:

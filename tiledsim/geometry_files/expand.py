@@ -14,6 +14,7 @@ from tiledsim.errors import ExperimentError
 from tiledsim.geometry_files.described import FileGeometry, FilePanel
 from tiledsim.geometry_files.named import named_detector
 from tiledsim.geometry_files.read import read_geometry_file
+from tiledsim.geometry_files.sensor import FileSensor, with_sensor
 from tiledsim.vectors import unit
 
 Fields = dict[str, Any]
@@ -32,7 +33,8 @@ def expand(fields: Mapping[str, Any]) -> Fields:
     if detector.get("model") is not None:
         if detector.get("geometry") is not None:
             raise ExperimentError("detector.model and detector.geometry are both given; give one")
-        return {**fields, "detector": named_detector(detector)}
+        named, sensor = named_detector(detector)
+        return _with_sensor({**fields, "detector": named}, sensor)
     if detector.get("geometry") is None:
         return dict(fields)
     others = [key for key in detector if key not in BESIDE_A_FILE]
@@ -67,7 +69,16 @@ def expand(fields: Mapping[str, Any]) -> Fields:
     for name, values in given.items():
         if said[name] or values:
             merged[name] = said[name] | values
-    return merged
+    return _with_sensor(merged, found.sensor)
+
+
+def _with_sensor(fields: Fields, sensor: FileSensor | None) -> Fields:
+    detector = fields["detector"]
+    asked = detector.get("sensor")
+    if not isinstance(asked, Mapping):  # what is wrong with it is said where it is read
+        return fields
+    beam = fields.get("beam") or {}
+    return {**fields, "detector": detector | {"sensor": with_sensor(asked, sensor, beam)}}
 
 
 def sections(geometry: FileGeometry) -> dict[str, Fields]:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from tiledsim.detector_model.modules import DECTRIS_LAYOUTS, Modules
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment.validation import did_you_mean
+from tiledsim.geometry_files.sensor import FileSensor
 
 
 class NamedDetector(NamedTuple):
@@ -42,10 +43,10 @@ def _known() -> dict[str, NamedDetector]:
 NAMED: Final = _known()
 
 
-def named_detector(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys of a detector with ``model`` written out; keys that are given go before.
+def named_detector(given: dict[str, Any]) -> tuple[dict[str, Any], FileSensor]:
+    """Return the keys of a detector with ``model`` written out, and its sensor.
 
-    The thickness of the sensor is taken where ``sensor.depth_um`` asks for absorption.
+    Keys that are given go before what the name says.
     """
     name = given.pop("model")
     if not isinstance(name, str) or name not in NAMED:
@@ -55,12 +56,10 @@ def named_detector(given: dict[str, Any]) -> dict[str, Any]:
     for key in ("size_px", "panels", "pixel_mm"):
         if key in given:
             raise ExperimentError(f"detector.model and detector.{key} are both given; give one")
-    sensor = dict(given.get("sensor") or {})
-    if sensor.get("depth_um") or sensor.get("material"):
-        given["sensor"] = {"thickness_um": model.thickness_um} | sensor
     gaps = [list(gap) for gap in gap_rectangles(model)]
     masked = gaps + [list(rectangle) for rectangle in given.get("masked_px", ())]
-    return given | {"pixel_mm": model.pixel_mm, "size_px": list(model.size_px), "masked_px": masked}
+    said = {"pixel_mm": model.pixel_mm, "size_px": list(model.size_px), "masked_px": masked}
+    return given | said, FileSensor(model.thickness_um / 1000.0, "Si")
 
 
 def gap_rectangles(model: NamedDetector) -> list[tuple[int, int, int, int]]:

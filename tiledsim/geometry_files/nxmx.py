@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tiledsim.errors import InputFileError
 from tiledsim.geometry_files.described import MOST_FRAMES, FileGeometry, FilePanel, finite
+from tiledsim.geometry_files.sensor import FileSensor, known_material
 from tiledsim.vectors import Array, axis_rotation, unit
 
 TO_IMGCIF: Final = np.diag([-1.0, 1.0, -1.0])
@@ -203,8 +204,17 @@ def _read(file: Node, path: Path) -> FileGeometry:
     return FileGeometry(
         panels=tuple(_panel(file, detector, module) for detector, module in modules),
         wavelength_A=wavelength, spindle=spindle, start_deg=start, step_deg=step, frames=frames,
-        mask_file=path if masked else None,
+        mask_file=path if masked else None, sensor=_sensor(modules[0][0]),
     )  # fmt: skip
+
+
+def _sensor(detector: Node) -> FileSensor | None:
+    if "sensor_thickness" not in detector:
+        return None
+    node = detector["sensor_thickness"]
+    thickness = float(_values(node)[0]) * _scale(node, _MM)
+    material = _text(detector["sensor_material"]) if "sensor_material" in detector else ""
+    return FileSensor(thickness, known_material(material))
 
 
 def _panel(file: Node, detector: Node, module: Node) -> FilePanel:

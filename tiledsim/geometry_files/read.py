@@ -8,7 +8,9 @@ from tiledsim.io.text import read_text
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 65536
-KNOWN = "DIALS .expt, NXmx or NeXus (.h5, .nxs), XDS.INP, XPARM.XDS, CrystFEL .geom, CBF"
+KNOWN = (
+    "DIALS .expt, NXmx or NeXus (.h5, .nxs), XDS.INP, XPARM.XDS, INTEGRATE.HKL, CrystFEL .geom, CBF"
+)
 
 
 def read_geometry_file(path: Path, distance_mm: float | None = None) -> FileGeometry:
@@ -65,7 +67,7 @@ def _head(path: Path) -> bytes:
 
 
 def _kind(head: bytes, path: Path) -> str:
-    from tiledsim.geometry_files.xds import is_xparm
+    from tiledsim.geometry_files.xds import is_reflection_list, is_xparm
 
     text = head.decode("latin-1")
     words = text.lstrip("\ufeff \r\n\t")
@@ -75,7 +77,13 @@ def _kind(head: bytes, path: Path) -> str:
         return "cbf"
     if words.startswith("{"):
         return "expt"
-    if is_xparm(text) or "ORGX=" in text or "DETECTOR_DISTANCE=" in text or "JOB=" in text:
+    if (
+        is_reflection_list(text)
+        or is_xparm(text)
+        or "ORGX=" in text
+        or "DETECTOR_DISTANCE=" in text
+        or "JOB=" in text
+    ):
         return "xds"
     if "corner_x" in text and "=" in text:
         return "geom"

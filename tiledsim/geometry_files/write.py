@@ -6,18 +6,21 @@ from typing import Final, Literal
 import numpy as np
 
 from tiledsim.errors import ExperimentError
-from tiledsim.experiment import Experiment
+from tiledsim.experiment import Experiment, Sensor
 from tiledsim.experiment.toml import format_fields
 from tiledsim.geometry_files.crystfel import geom_text
 from tiledsim.geometry_files.described import FileGeometry, FilePanel
 from tiledsim.geometry_files.expand import sections
+from tiledsim.geometry_files.sensor import FileSensor
 from tiledsim.geometry_files.xds import xds_text
-from tiledsim.image_files.dials.models import expt_document
-from tiledsim.image_files.instrument import FlatPanel, Instrument, imgcif_rotation
+from tiledsim.image_files.dials.models import UNKNOWN_SPACE_GROUP, expt_document
+from tiledsim.image_files.instrument import FlatPanel, Instrument, SensorLayer, imgcif_rotation
 from tiledsim.scene.crystal.lattice import build_lattice, phi_steps
 from tiledsim.scene.detector.geometry import geometry_of
 from tiledsim.scene.single import shot_cells, with_cell
-from tiledsim.units import ANGSTROM, MM
+from tiledsim.structure_factors.load import file_cell
+from tiledsim.structure_factors.symmetry import find_space_group
+from tiledsim.units import ANGSTROM, MM, UM
 from tiledsim.vectors import Array, unit
 
 Target = Literal["expt", "geom", "xds", "toml"]
@@ -61,6 +64,7 @@ def turned(geometry: FileGeometry, turn: Array) -> FileGeometry:
         spindle=vector(geometry.spindle), start_deg=geometry.start_deg,
         step_deg=geometry.step_deg, frames=geometry.frames,
         crystals_A=None if crystals is None else crystals @ turn.T, mask_file=geometry.mask_file,
+        sensor=geometry.sensor, space_group=geometry.space_group,
     )  # fmt: skip
 
 
@@ -73,7 +77,11 @@ def _expt(geometry: FileGeometry) -> dict[str, object]:
         geometry.frames if width and geometry.frames else 1 if crystals is None else len(crystals)
     )
     known = np.eye(3)[None] if crystals is None else crystals
-    axis = geometry.polarization_axis
+    axis, sensor = geometry.polarization_axis, geometry.sensor
+    thickness = 0.0 if sensor is None else sensor.thickness_mm
+    hall = UNKNOWN_SPACE_GROUP
+    if geometry.space_group is not None:
+        hall = find_space_group(geometry.space_group).hall
     return expt_document(
         Instrument(
             panels=tuple(
@@ -89,9 +97,18 @@ def _expt(geometry: FileGeometry) -> dict[str, object]:
             start_deg=geometry.start_deg + width * np.arange(float(shots)), width_deg=width,
             crystals_A=np.repeat(known, shots, axis=0) if len(known) == 1 else known,
             beam=unit(geometry.beam),
+            sensor=None if sensor is None else SensorLayer(sensor.material or "", thickness),
         ),
-        [], SATURATION, 0.0, crystals=crystals is not None,
+        [], SATURATION, 0.0 if sensor is None else sensor.attenuation_per_mm or 0.0, hall,
+        crystals=crystals is not None,
     )  # fmt: skip
+
+
+def _sensor(sensor: Sensor) -> FileSensor | None:
+    if not sensor.thickness_um or not (sensor.depth_um or sensor.material):
+        return None
+    attenuation_per_mm = UM / sensor.depth_um / MM if sensor.depth_um else None
+    return FileSensor(sensor.thickness_um / UM * MM, sensor.material, attenuation_per_mm)
 
 
 def described(experiment: Experiment) -> FileGeometry:
@@ -102,6 +119,8 @@ def described(experiment: Experiment) -> FileGeometry:
     """
     if experiment.detector.curved:
         raise ExperimentError("a curved detector cannot be written: files hold flat panels")
+    of_file = file_cell(experiment.structure_factors)
+    space_group = experiment.crystal.space_group or (of_file[1] if of_file else None)
     experiment = with_cell(experiment)
     detector, beam = experiment.detector, experiment.beam
     geometry = geometry_of(experiment)
@@ -124,6 +143,7 @@ def described(experiment: Experiment) -> FileGeometry:
         spindle=geometry.spindle, start_deg=experiment.rotation.start_deg,
         step_deg=float(sweep) or None, frames=(frames or 1) if sweep else None,
         crystals_A=cells[:1] if frames else cells, mask_file=detector.mask_file,
+        sensor=_sensor(detector.sensor), space_group=space_group,
     )  # fmt: skip
     if float(unit(found.beam) @ [0.0, 0.0, -1.0]) > NEARLY:
         return found

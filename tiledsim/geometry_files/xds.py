@@ -12,13 +12,19 @@ import numpy as np
 
 from tiledsim.errors import ExperimentError, InputFileError
 from tiledsim.geometry_files.described import FileGeometry, FilePanel, clip, finite
+from tiledsim.geometry_files.sensor import FileSensor
 from tiledsim.io.text import read_text
+from tiledsim.scene.crystal.lattice import cell_of
+from tiledsim.structure_factors.symmetry import find_space_group
 from tiledsim.vectors import Array, unit
 
 LARGEST = 4 * 2**20
+LARGEST_LIST = 2**30
+"""Of a reflection list, of which the header is read."""
 _WORD = re.compile(r"([A-Za-z][A-Za-z0-9_\-'()./]*)=")
 
 
+_HEADER_END = "!END_OF_HEADER"
 _AXES = tuple(f"UNIT_CELL_{axis}-AXIS" for axis in "ABC")
 
 
@@ -32,11 +38,29 @@ def is_xparm(text: str) -> bool:
 
 def read_xds(path: Path) -> FileGeometry:
     """Read XDS.INP, XPARM.XDS or GXPARM.XDS; raises InputFileError."""
-    text = read_text(path, "geometry", LARGEST)
+    text = _header(read_text(path, "geometry", LARGEST_LIST), path)
     try:
         return _from_xparm(text) if is_xparm(text) else _from_inp(text)
     except (ValueError, IndexError, OverflowError) as error:
         raise InputFileError(f"{path}: {str(error)[:200]}") from None
+
+
+def _header(text: str, path: Path) -> str:
+    """Return the keywords of a reflection list's header, which stand behind "!"; other text as is.
+
+    INTEGRATE.HKL and XDS_ASCII.HKL hold the geometry that their reflections were measured with.
+    """
+    if not is_reflection_list(text):
+        if len(text) > LARGEST:
+            raise InputFileError(f"{path} has {len(text):,} characters; at most {LARGEST:,} are "
+                                 "read of XDS.INP and XPARM.XDS")  # fmt: skip
+        return text
+    return "\n".join(line[1:] for line in text.partition(_HEADER_END)[0].splitlines())
+
+
+def is_reflection_list(text: str) -> bool:
+    """Whether a text is INTEGRATE.HKL or XDS_ASCII.HKL."""
+    return text.startswith(("!OUTPUT_FILE=INTEGRATE.HKL", "!FORMAT=XDS_ASCII"))
 
 
 def _keywords(text: str) -> dict[str, list[str]]:
@@ -66,6 +90,7 @@ def _from_inp(text: str) -> FileGeometry:
         return finite(given, len(default), name)
 
     number = {name: float(values(name, 0.0)[0]) for name in needed}
+    polarized = "FRACTION_OF_POLARIZATION" in words or "JOB" in words  # a list does not say it
     fraction = float(values("FRACTION_OF_POLARIZATION", 0.5)[0])
     normal = values("POLARIZATION_PLANE_NORMAL", 0.0, 1.0, 0.0)
     size = int(number["NX"]), int(number["NY"])
@@ -93,8 +118,22 @@ def _from_inp(text: str) -> FileGeometry:
         start=start, step=step, frames=frames, masked=masked,
         crystal=np.stack([values(axis, 0.0, 0.0, 0.0) for axis in _AXES])
         if all(words.get(axis, [""])[-1] for axis in _AXES) else None,
-        polarization=2.0 * fraction - 1.0, polarization_axis=np.cross(beam, normal),
+        polarization=2.0 * fraction - 1.0 if polarized else None,
+        polarization_axis=np.cross(beam, normal) if polarized else None,
+        sensor=_sensor(float(values("SENSOR_THICKNESS", 0.0)[0]), float(values("SILICON", 0.0)[0])),
+        space_group=_space_group(values("SPACE_GROUP_NUMBER", 0.0)[0]),
     )  # fmt: skip
+
+
+def _sensor(thickness_mm: float, silicon_per_mm: float) -> FileSensor | None:
+    """Return the sensor; XDS takes it for silicon, whose µ it may be given."""
+    if thickness_mm <= 0.0:
+        return None
+    return FileSensor(thickness_mm, "Si", silicon_per_mm if silicon_per_mm > 0.0 else None)
+
+
+def _space_group(number: float) -> str | None:
+    return str(int(number)) if 1 <= number <= 230 else None
 
 
 def _from_xparm(text: str) -> FileGeometry:
@@ -110,6 +149,7 @@ def _from_xparm(text: str) -> FileGeometry:
     _, start, step, *axis = row(first, 6)
     wavelength, *beam = row(first + 1, 4)
     if since_2012:
+        group = row(3, 7)[0]
         abc = np.stack([row(4, 3), row(5, 3), row(6, 3)])
         segments, nx, ny, qx, qy = row(7, 5)
         ox, oy, distance = row(8, 3)
@@ -120,12 +160,14 @@ def _from_xparm(text: str) -> FileGeometry:
         nx, ny, qx, qy = row(2, 4)
         distance, ox, oy = row(3, 3)
         x, y = row(4, 3), row(5, 3)
+        group = row(7, 7)[0]
         abc = np.stack([row(8, 3), row(9, 3), row(10, 3)])
     return _geometry(
         beam=np.array(beam), axis=np.array(axis), wavelength=float(wavelength),
         size=(int(nx), int(ny)), pixel=(float(qx), float(qy)), org=(float(ox), float(oy)),
         distance=float(distance), x=x, y=y, start=float(start), step=float(step), frames=None,
-        crystal=abc, masked=[], polarization=None, polarization_axis=None,
+        crystal=abc, masked=[], polarization=None, polarization_axis=None, sensor=None,
+        space_group=_space_group(group),
     )  # fmt: skip
 
 
@@ -134,7 +176,7 @@ def _geometry(
     pixel: tuple[float, float], org: tuple[float, float], distance: float, x: Array, y: Array,
     start: float, step: float, frames: int | None, crystal: Array | None,
     masked: list[tuple[int, int, int, int] | None], polarization: float | None,
-    polarization_axis: Array | None,
+    polarization_axis: Array | None, sensor: FileSensor | None, space_group: str | None,
 ) -> FileGeometry:  # fmt: skip
     if not beam.any() or not axis.any() or not np.cross(x, y).any():
         raise ValueError("an axis of length 0")
@@ -155,6 +197,7 @@ def _geometry(
         spindle=turn @ spindle, start_deg=start, step_deg=step or None,
         frames=frames if frames is not None or not step else 1,
         crystals_A=None if crystal is None else (crystal @ turn.T)[None],
+        sensor=sensor, space_group=space_group,
     )  # fmt: skip
 
 
@@ -188,7 +231,16 @@ def xds_text(geometry: FileGeometry) -> str:
     if geometry.polarization is not None and geometry.polarization_axis is not None:
         lines.append(("FRACTION_OF_POLARIZATION", [(1.0 + geometry.polarization) / 2.0]))
         lines.append(("POLARIZATION_PLANE_NORMAL", np.cross(geometry.polarization_axis, beam)))
+    if geometry.sensor is not None:
+        lines.append(("SENSOR_THICKNESS", [geometry.sensor.thickness_mm]))
+        if geometry.sensor.attenuation_per_mm:
+            lines.append(("SILICON", [geometry.sensor.attenuation_per_mm]))
+    if geometry.space_group is not None:
+        number = find_space_group(geometry.space_group).number
+        lines.append(("SPACE_GROUP_NUMBER", [number]))
     if geometry.crystals_A is not None:
+        if geometry.space_group is not None:
+            lines.append(("UNIT_CELL_CONSTANTS", cell_of(geometry.crystals_A[0])))
         lines += list(zip(_AXES, geometry.crystals_A[0], strict=True))
     lines += [("UNTRUSTED_RECTANGLE", [f0, f1 + 2, s0, s1 + 2])
               for f0, f1, s0, s1 in panel.masked_px]  # fmt: skip

@@ -49,7 +49,7 @@ def predict_spots(
         table = scene.orientation_table(shot)
         inverse: Array = np.asarray(np.linalg.inv(table), dtype=np.float64)
         volume = float(abs(np.linalg.det(scene.cells[shot])))
-        thickness = (float(np.prod(scene.cell_counts)) * volume) ** (1.0 / 3.0)
+        thickness = (scene.cells_in_block * volume) ** (1.0 / 3.0)
         found = [
             _excited(scene, hkl, pairs, inverse, thickness)
             for hkl in _candidates(scene, shot, dmin_A)

@@ -13,6 +13,7 @@ from tiledsim.reach.groups import group_orientations
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.scene.pixels import pixel_axes, pixel_m
+from tiledsim.scene.transmission import let_out
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
 
@@ -171,7 +172,7 @@ class _Sums:
         metric = np.diag(np.array(scene.cell_counts, dtype=np.float64))
         if scene.crystal_shape in ("gauss", "tophat"):
             metric = scene.offset_metric(shot)
-        cells = float(np.prod(np.array(scene.cell_counts, dtype=np.float64)))
+        cells = scene.cells_in_block
         axes, limit = polarization_axes(scene), _limit(scene)
         photons = THOMSON_RADIUS_SQUARED_M2 * scene.fluence * scene.blocks
         photons /= scene.sources * scene.orientations
@@ -201,7 +202,7 @@ class _Sums:
                     integral = math.pi / width * np.exp(-width * w) * area
                 polar = _polarization(scene, d, s, axes.vertical[s], axes.horizontal[s])
                 bright = (cells * F[excited]) ** 2 * integral / k**2 * polar
-                bright *= photons * float(scene.weight[s])
+                bright *= photons * float(scene.weight[s]) * let_out(scene, d)
                 self._take(scene, hkl[excited], d, bright, s)
 
     def _take(self, scene: Scene, hkl: NDArray[np.int64], d: Array, bright: Array, s: int) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tiledsim.reach.panels import meet_panels
 from tiledsim.scene import Scene
+from tiledsim.scene.transmission import let_out
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
 
@@ -44,7 +45,7 @@ def find_excited(scene: Scene, hkl: NDArray[np.int64], F: Array, dmin_A: float) 
     hkl, F = hkl[keep], F[keep]
     if not len(hkl):
         return Excited(0, 0, None, 0.0, False)
-    cells = float(np.prod(scene.cell_counts))
+    cells = scene.cells_in_block
     volume = float(abs(np.linalg.det(scene.cells[0])))
     thickness = (cells * volume) ** (1.0 / 3.0)
     pairs = scene.orientations * scene.sources
@@ -71,7 +72,8 @@ def find_excited(scene: Scene, hkl: NDArray[np.int64], F: Array, dmin_A: float) 
         profile = thickness * np.exp(-np.pi * (zeta[close] * thickness) ** 2)
         photons[close] += (
             scene.weight[s] * wavelength**2 * profile * _unpolarized(direction, scene, s)
-        )
+            * let_out(scene, direction)
+        )  # fmt: skip
     constant = (
         THOMSON_RADIUS_SQUARED_M2 * scene.fluence * scene.blocks * cells / volume / len(chosen)
     )

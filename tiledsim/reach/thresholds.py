@@ -8,8 +8,6 @@ panel: it knows nothing of tiles.
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from tiledsim.scene import Scene
 from tiledsim.scene.pixels import pixel_m
 from tiledsim.tile import Tile
@@ -36,7 +34,7 @@ class Threshold:
 
 def lattice_peak(scene: Scene) -> float:
     """F_latt² on a reflection."""
-    cells = float(np.prod(np.array(scene.cell_counts, dtype=np.float64)))
+    cells = scene.cells_in_block
     return (cells * SPHERE) ** 2 if scene.crystal_shape == "round" else cells**2
 
 

@@ -188,7 +188,7 @@ def crystal_steps(
 def lattice_factor(scene: Scene, shot: int, delta: Array) -> tuple[Array | None, Array]:
     """Lattice factors of distances ``delta`` [..., 3] from the nearest reflection."""
     N = np.array(scene.cell_counts, dtype=np.float64)
-    total = float(N.prod())
+    total = scene.cells_in_block
     if scene.crystal_shape == "square":
         along = _sincg(delta, N)
         return along, along[..., 0] * along[..., 1] * along[..., 2]

@@ -22,6 +22,7 @@ from tiledsim.reference.model import Evaluation, evaluate
 from tiledsim.reference.skipped import Skipped, skipped_steps
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
+from tiledsim.scene.transmission import tile_transmission
 from tiledsim.tile import Tile
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
@@ -237,6 +238,7 @@ def trace(
         *_geometry(scene, panel, found),
         *_crystal(scene, tile.shot, found),
         *_scaling(scene, found),
+        *_leaving(scene, tile),
         Entry("kernel_I_pixel", kernel, "photons", "the production kernel's value of this pixel"),
         Entry(
             "kernel_rel_delta",
@@ -249,6 +251,15 @@ def trace(
     )
     phi = _phi_entries(scene, found)
     return PixelTrace(shot, panel, slow, fast, entries, phi, found, scene, skipped)
+
+
+def _leaving(scene: Scene, tile: Tile) -> list[Entry]:
+    """Return what the crystal lets out; the values of the trace are before that."""
+    if scene.absorption is None:
+        return []
+    left = float(tile_transmission(scene, tile)[0, 0])
+    meaning = "what leaves the crystal of I_pixel_final, as the image has it"
+    return [Entry("crystal_transmission", left, "1", meaning)]
 
 
 def _vector(values: Array) -> tuple[float, ...]:

@@ -23,6 +23,8 @@ from tiledsim.detector_model.model import CountModel
 from tiledsim.errors import InputFileError
 from tiledsim.io.arrays import map_npy
 from tiledsim.io.text import read_text
+from tiledsim.scene.crystal.absorption import CrystalAbsorption
+from tiledsim.scene.crystal.block import cells_in_block, size_tensor
 from tiledsim.tile import Tile
 from tiledsim.units import AVOGADRO, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
@@ -187,6 +189,10 @@ class Scene:
     pixel_sides: Array | None = None
     """Sides of the pixels of each panel along fast and slow over ``pixel_size`` [P, 2]; None: all
     are squares of that size."""
+    cross_counts: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Elements ab, bc and ac of a gauss block's size tensor, whose diagonal is ``cell_counts``."""
+    absorption: CrystalAbsorption | None = None
+    """How the crystal absorbs what it scatters; no part of what kernels render."""
     base_distance: float = 0.0
     """Distance of the detector [m] that ``distance_mm`` of a table replaces."""
     central_wavelength: float = 0.0
@@ -326,10 +332,14 @@ class Scene:
         δ [3] is the offset from the nearest reflection.  In Miller indices G is diag(N); with the
         quirk ``gauss_width`` its rows are a*, b*, c* in Å⁻¹, times the number of cells.
         """
-        counts = np.array(self.cell_counts, dtype=np.float64)
         if "gauss_width" in self.quirks:
-            return np.asarray(self.reciprocal_A[shot] * counts.prod())
-        return np.diag(counts)
+            return np.asarray(self.reciprocal_A[shot] * self.cells_in_block)
+        return size_tensor(self.cell_counts, self.cross_counts)
+
+    @property
+    def cells_in_block(self) -> float:
+        """Number of cells in a block."""
+        return cells_in_block(self.cell_counts, self.cross_counts)
 
     def orientation_table(self, shot: int, *, first: bool = False) -> Array:
         """Direct vectors of every orientation of a shot [M, 3 (a, b, c), 3] in metres."""
@@ -390,11 +400,13 @@ class Scene:
             values = json.loads(read_text(source / "scene.json", "scene", LARGEST_SCALARS))
             for path in source.glob("*.npy"):
                 values[path.stem] = map_npy(path, "scene")
-            for name in ("shape", "quirks", "cell_counts", "hkl_lowest", "roi", "shot_names",
-                         "amorphous_materials"):  # fmt: skip
+            for name in ("shape", "quirks", "cell_counts", "cross_counts", "hkl_lowest", "roi",
+                         "shot_names", "amorphous_materials"):  # fmt: skip
                 values[name] = tuple(values[name])
             if values["noise"] is not None:
                 values["noise"] = CountModel(*values["noise"])
+            if values["absorption"] is not None:
+                values["absorption"] = CrystalAbsorption(*values["absorption"])
             if values["sase"] is not None:
                 values["sase"] = SaseModel(*values["sase"])
             if values["lattices"] is not None:

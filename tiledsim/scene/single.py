@@ -13,6 +13,8 @@ from tiledsim.quirks import Quirk
 from tiledsim.reference.raster_quirks import find_first_evaluations, find_interpolation_stops
 from tiledsim.scene import Correction, Scene
 from tiledsim.scene.background import build_layers
+from tiledsim.scene.crystal.absorption import crystal_absorption
+from tiledsim.scene.crystal.block import check_block
 from tiledsim.scene.crystal.lattice import (
     Lattice,
     build_lattice,
@@ -54,6 +56,7 @@ def build_single(experiment: Experiment, dmin_margin: float = 1.0) -> Scene:
     cell_counts = size_in_cells(crystal, lattice.direct, beam.beamsize_mm, quirks)
     phi = phi_angles(experiment.rotation)
     cell_counts = block_cells(crystal, lattice) or cell_counts
+    check_block(crystal, cell_counts, experiment.mode)
     domains = mosaic_rotations(crystal.mosaic, quirks)
     mix = anisotropic_domains(crystal.mosaic, lattice)
     if mix is not None:
@@ -110,6 +113,13 @@ def build_single(experiment: Experiment, dmin_margin: float = 1.0) -> Scene:
         domain_mix=None if mix is None else np.tile(mix, (len(phi), 1, 1)),
         blocks=lit_blocks(crystal, beam, lattice, cell_counts, quirks),
         cell_counts=cell_counts,
+        cross_counts=crystal.cells_ab_bc_ac,
+        absorption=crystal_absorption(
+            crystal,
+            beam.central_wavelength_A / ANGSTROM,
+            experiment.mode,
+            curved=detector.curved,
+        ),
         crystal_shape=crystal.shape,
         fudge=crystal.fudge,
         F_table=factors.padded,

@@ -1,7 +1,7 @@
 """Geometry in the files of other programs.
 
 Corners are those of dxtbx 3.12 for the same files (``panel.get_lab_coord``), but for XDS.INP, whose
-are worked out by hand: a flat panel square to the beam.
+are worked out by hand: a flat panel square to the beam, and the two of :data:`TURNED_BY_HAND`.
 """
 
 import json
@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import gemmi
 import numpy as np
 import pytest
 
@@ -16,9 +17,10 @@ from tests.unit.command import refusal, tiledsim
 from tests.unit.formats import FORMATS, needs_formats
 from tiledsim import in_memory
 from tiledsim.errors import ExperimentError, InputFileError
-from tiledsim.experiment import Experiment
+from tiledsim.experiment import Experiment, Sensor
 from tiledsim.geometry_files.described import FileGeometry, FilePanel
 from tiledsim.geometry_files.read import read_geometry_file
+from tiledsim.geometry_files.sensor import FileSensor
 from tiledsim.geometry_files.write import Target, geometry_text, turned
 from tiledsim.image_files.cbf.imgcif_header import imgcif_header
 from tiledsim.image_files.instrument import FlatPanel, Instrument, imgcif_rotation
@@ -65,12 +67,35 @@ CORNERS = {
     ],
 }
 
+TURNED_BY_HAND = {
+    # ORGX and ORGY, the distance, the spindle and the beam as the files have them.
+    "XDS_2.INP": ((1269.9, 1303.8), 510.997, (1.0, 0.001, 0.006), (-0.003, 0.001, 1.032)),
+    "INTEGRATE-tiny.HKL": ((1242.81, 1250.20), 585.907, (-0.999996, 0.002745, -0.000291),
+                           (-0.001429, 0.003290, 0.999994)),
+}  # fmt: skip
+"""Pilatus 6M whose axes are those of XDS' frame, while spindle and beam are not."""
+
+
+def turned_by_hand(name: str) -> np.ndarray:
+    """Corners in the frame whose x is the spindle and whose −z is next to the beam."""
+    (orgx, orgy), distance, spindle, beam = TURNED_BY_HAND[name]
+    x = np.array(spindle) / np.linalg.norm(spindle)
+    across = np.array(beam) - (np.array(beam) @ x) * x
+    z = -across / np.linalg.norm(across)
+    y = np.array([z[1] * x[2] - z[2] * x[1], z[2] * x[0] - z[0] * x[2], z[0] * x[1] - z[1] * x[0]])
+    found = []
+    for column, row in ((0.5, 0.5), (2463.5, 0.5), (2463.5, 2527.5), (0.5, 2527.5)):
+        place = np.array([(column - orgx) * 0.172, (row - orgy) * 0.172, distance])
+        found.append([place @ x, place @ y, place @ z])
+    return np.array(found)
+
 
 @needs_formats
-@pytest.mark.parametrize("name", CORNERS)
+@pytest.mark.parametrize("name", [*CORNERS, *TURNED_BY_HAND])
 def test_corners_of_real_files(name: str) -> None:
     (panel,) = read_geometry_file(FILES / name).panels
-    np.testing.assert_allclose(panel.corners(), CORNERS[name], rtol=0, atol=1e-9)
+    known = turned_by_hand(name) if name in TURNED_BY_HAND else CORNERS[name]
+    np.testing.assert_allclose(panel.corners(), known, rtol=0, atol=1e-9)
 
 
 @needs_formats
@@ -86,6 +111,38 @@ def test_what_else_real_files_say() -> None:
     assert crystal is not None
     lengths = np.linalg.norm(crystal[0], axis=1)
     np.testing.assert_allclose(lengths, [57.7831, 57.7831, 150.0135], atol=1e-3)
+    integrated = read_geometry_file(FILES / "INTEGRATE-tiny.HKL")
+    assert integrated.crystals_A is not None
+    lengths = np.linalg.norm(integrated.crystals_A[0], axis=1)
+    np.testing.assert_allclose(lengths, [50.387, 185.240, 110.340], atol=2e-3)
+    assert (integrated.start_deg, integrated.step_deg) == (-90.0, 1.0)
+
+
+@needs_formats
+def test_sensors_and_space_groups_of_real_files() -> None:
+    groups = {"experiments_thaum_0500.expt": "P 4", "split_00.expt": "P 1 21 1",
+              "INTEGRATE-tiny.HKL": "3", "XPARM.XDS": "1", "XDS_2.INP": None}  # fmt: skip
+    for name, group in groups.items():
+        assert read_geometry_file(FILES / name).space_group == group
+    assert read_geometry_file(FILES / "XDS_2.INP").sensor == FileSensor(0.32, "Si")
+    thaumatin = read_geometry_file(FILES / "experiments_thaum_0500.expt").sensor
+    assert thaumatin == FileSensor(1.0, "Si", 3.9220322752480934)
+    assert read_geometry_file(FILES / "split_00.expt").sensor is None
+
+
+@needs_formats
+def test_a_sensor_is_taken_where_one_is_asked_for(tmp_path: Path) -> None:
+    text = (
+        f"[detector]\ngeometry = '{FILES / 'XDS_2.INP'}'\n{{}}\n[crystal]\n"
+        "cell_A_deg = [9, 9, 9, 90, 90, 90]\n[structure_factors]\ndefault_F = 1\n"
+    )
+    assert Experiment.from_toml(text.format(""), tmp_path).detector.sensor == Sensor()
+    asked = Experiment.from_toml(text.format("sensor.layers = 3"), tmp_path)
+    assert (asked.detector.sensor.thickness_um, asked.detector.sensor.layers) == (320.0, 3)
+    # μ/ρ of silicon at 12.8 keV is between NIST's 33.9 (10 keV) and 10.3 cm²/g (15 keV).
+    assert 1e4 / (33.9 * 2.329) < asked.detector.sensor.depth_um < 1e4 / (10.3 * 2.329)
+    own = Experiment.from_toml(text.format("sensor.depth_um = 100"), tmp_path).detector.sensor
+    assert (own.thickness_um, own.depth_um) == (320.0, 100.0)
 
 
 def same_frame(geometry: FileGeometry) -> FileGeometry:
@@ -96,7 +153,7 @@ def same_frame(geometry: FileGeometry) -> FileGeometry:
 
 @needs_formats
 @pytest.mark.parametrize("to", get_args(Target))
-@pytest.mark.parametrize("name", [*CORNERS, "XDS_2.INP"])
+@pytest.mark.parametrize("name", [*CORNERS, *TURNED_BY_HAND])
 def test_round_trips(name: str, to: Target, tmp_path: Path) -> None:
     before = read_geometry_file(FILES / name)
     path = tmp_path / f"x.{to}"
@@ -109,9 +166,12 @@ def test_round_trips(name: str, to: Target, tmp_path: Path) -> None:
         )
         text = path.read_text() + more + "\n[structure_factors]\ndefault_F = 1\n"
         scene = build_scene(Experiment.from_toml(text + "[sampling]\noversample = 1\n", tmp_path))
-        np.testing.assert_allclose(
-            scene.origin * 1000, [p.origin_mm for p in before.panels], rtol=0, atol=1e-9
-        )
+        fast, slow = before.panels[0].size_px
+        far = scene.origin + scene.pixel_size * (fast * scene.fast + slow * scene.slow)
+        for found, corner in ((scene.origin, 0), (far, 2)):
+            np.testing.assert_allclose(
+                found * 1000, [p.corners()[corner] for p in before.panels], rtol=0, atol=1e-9
+            )
         np.testing.assert_allclose(scene.beam, before.beam, atol=1e-12)
         return
     again = read_geometry_file(path)
@@ -121,7 +181,16 @@ def test_round_trips(name: str, to: Target, tmp_path: Path) -> None:
     assert again.wavelength_A == pytest.approx(before.wavelength_A, rel=1e-12)
     if to == "expt":
         assert (again.step_deg, again.frames) == (before.step_deg, before.frames)
+        if before.sensor is not None:
+            assert again.sensor == before.sensor
         if before.crystals_A is not None:
+            groups = [
+                gemmi.find_spacegroup_by_number(int(g))
+                if g and g.isdigit()
+                else g and gemmi.SpaceGroup(g)
+                for g in (before.space_group, again.space_group)
+            ]
+            assert groups[0] == groups[1]
             np.testing.assert_allclose(again.crystals_A, before.crystals_A, atol=1e-9)
         np.testing.assert_allclose(again.beam, before.beam, atol=1e-12)
 

@@ -10,6 +10,7 @@ from tiledsim.experiment.sections.part import (
     NotNegative,
     Part,
     Positive,
+    Real,
     Seed,
     Shape,
     Vector,
@@ -54,6 +55,17 @@ class Mosaic(Part):
         return self
 
 
+class Absorption(Part):
+    """What the crystal itself takes of the photons that it scatters."""
+
+    shape: Literal["slab", "sphere"]
+    """A slab across the beam, or a sphere."""
+    length_mm: Positive
+    """Path after which 1/e of a beam is left, at the beam's wavelength; it goes with λ⁻³."""
+    size_um: Positive | None = None
+    """Thickness or diameter; the crystal's side along the beam where it is not given."""
+
+
 class Crystal(Part):
     """The unit cell, its orientation, the size and shape of the crystal and its domains."""
 
@@ -71,8 +83,12 @@ class Crystal(Part):
     """Of a random misset."""
     cells: tuple[Cells, Cells, Cells] = (1, 1, 1)
     """Unit cells along a, b and c of the coherent block."""
+    cells_ab_bc_ac: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
+    """What makes a gauss block oblique: the elements beside the diagonal of its size tensor, whose
+    diagonal is cells."""
     size_um: Positive | tuple[Positive, Positive, Positive] | None = None
-    """Edge, or edges along a, b and c, of a crystal of many blocks."""
+    """Edge of a crystal of many blocks, or its edges along the beam, along the polarization axis
+    and across both."""
     volume_um3: Positive | None = None
     """In place of size_um."""
     block_um: Positive | tuple[Positive, Positive, Positive] | None = None
@@ -87,6 +103,8 @@ class Crystal(Part):
     """Scales the width of round, gauss and tophat spots; 1 is the formula."""
     mosaic: Mosaic = Mosaic()
     """Mosaic domains."""
+    absorption: Absorption | None = None
+    """Absorption by the crystal; without it there is none."""
 
     @property
     def has_cell(self) -> bool:
@@ -100,6 +118,14 @@ class Crystal(Part):
             if self.cell_A_deg is not None or self.mosflm_matrix_file is not None:
                 raise ValueError("vectors_A excludes cell_A_deg and mosflm_matrix_file; give one")
             check_volume(self.vectors_A)
+        return self
+
+    @model_validator(mode="after")
+    def _oblique_is_gauss(self) -> Self:
+        if any(self.cells_ab_bc_ac) and self.shape != "gauss":
+            raise ValueError(
+                f"cells_ab_bc_ac belongs to blocks of shape = 'gauss', not '{self.shape}'"
+            )
         return self
 
     @model_validator(mode="after")

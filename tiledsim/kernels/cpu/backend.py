@@ -65,7 +65,7 @@ def parameters(scene: Scene, shot: int, panel: int, *, interpolate: bool) -> Par
         horizontal=axes.horizontal,
         orientations=scene.orientation_table(shot),
         metric=scene.offset_metric(shot),
-        cell_counts=np.array(scene.cell_counts, dtype=np.float64),
+        cell_counts=_cell_counts(scene),
         shape=_SHAPES[scene.crystal_shape],
         fudge=scene.fudge,
         vanishes_below=sinc3_vanishes_below(scene),
@@ -97,6 +97,12 @@ def _bundles(scene: Scene) -> Index:
         return np.arange(scene.sources + 1)
     turns = (scene.incident[1:] != scene.incident[:-1]).any(axis=1)
     return np.concatenate([[0], np.flatnonzero(turns) + 1, [scene.sources]])
+
+
+def _cell_counts(scene: Scene) -> NDArray[np.float64]:
+    """Cells along a, b, c; of an oblique block, which is `gauss`, the product alone counts."""
+    counts = (scene.cells_in_block, 1, 1) if any(scene.cross_counts) else scene.cell_counts
+    return np.array(counts, dtype=np.float64)
 
 
 def _as_pairs(values: NDArray[np.complex128]) -> NDArray[np.float64]:

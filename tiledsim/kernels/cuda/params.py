@@ -184,7 +184,7 @@ def pack(
     grid = patch_grid(tile, special.pixels)
     cells = np.array(scene.cell_counts, dtype=np.float64)
     size = scene.F_table.shape
-    total = float(cells.prod())
+    total = scene.cells_in_block
     drop = water(scene)
     along_fast, along_slow = pixel_axes(scene, panel)
     F_unit = scene.default_F if special.factors == "UNIFORM" else units.factor
@@ -248,7 +248,7 @@ def pack_finish(tile: Tile, addresses: dict[str, int], roi: Roi) -> NDArray[np.v
 
 def refuse_what_is_too_large(scene: Scene, special: Specialisation, shot: int) -> None:
     """Raise BackendError for a crystal or a table too large for the kernel's arithmetic."""
-    total = math.prod(scene.cell_counts)
+    total = scene.cells_in_block
     if special.mixed and total > LARGEST_SINGLE_CELLS:
         raise BackendError(f"{total:.1e} cells are too many for dtype 'mixed'; use float64")
     size = scene.F_table.shape

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Beam, Crystal, Mosaic
 from tiledsim.quirks import Quirk
+from tiledsim.scene.crystal.block import cells_in_block
 from tiledsim.scene.crystal.lattice import Lattice
 from tiledsim.structure_factors.table import FTable
 from tiledsim.vectors import Array, axis_rotation
@@ -69,7 +70,7 @@ def lit_blocks(
             "crystal.size_um and volume_um3 do not go with the quirk water_twice, which adds the "
             "background in units of one block; use mode 'spec'"
         )
-    block = math.prod(cells) * lattice.volume_A3 * 1e-12
+    block = cells_in_block(cells, crystal.cells_ab_bc_ac) * lattice.volume_A3 * 1e-12
     if volume < block:
         raise ExperimentError(
             f"the crystal in the beam has {volume:.4g} µm³, less than one mosaic block of "

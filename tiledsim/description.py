@@ -15,7 +15,7 @@ from tiledsim.scene import Scene
 from tiledsim.scene.crystal.lattice import Lattice, build_lattice, cell_of
 from tiledsim.scene.crystal.real_crystal import lit_volume_um3
 from tiledsim.scene.detector.geometry import Geometry, geometry_of
-from tiledsim.scene.pixels import pixel_m
+from tiledsim.scene.pixels import pixel_coordinates, pixel_m
 from tiledsim.scene.resolution import corner_resolution_A, edge_resolution_A
 from tiledsim.scene.single import recommended_oversampling, with_cell
 from tiledsim.scene.transmission import let_out
@@ -78,8 +78,7 @@ def _beam_is_met(scene: Scene) -> bool:
         if abs(along) < 1e-9:
             continue
         at = float(scene.normal[panel] @ scene.origin[panel]) / along * scene.beam
-        q, (across, down) = at - scene.origin[panel], pixel_m(scene, panel)
-        f, s = float(q @ scene.fast[panel]) / across, float(q @ scene.slow[panel]) / down
+        f, s = pixel_coordinates(scene, panel, at - scene.origin[panel])
         if 0 <= f <= fast and 0 <= s <= slow:
             return True
     return False

@@ -13,13 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tiledsim.errors import InputFileError
-from tiledsim.geometry_files.described import (
-    FileGeometry,
-    FilePanel,
-    Rectangle,
-    clip,
-    finite,
-)
+from tiledsim.geometry_files.crystfel_bad import MOST_RECTANGLES, bad_rectangles
+from tiledsim.geometry_files.described import FileGeometry, FilePanel, finite
 from tiledsim.io.text import read_text
 from tiledsim.units import HC_EV_A, MM
 from tiledsim.vectors import Array, unit
@@ -146,26 +141,23 @@ def _panel(
     ]
     origin = np.array([*corner, value("clen") + value("coffset", 0.0)])
     pitch = [float(np.linalg.norm(axis)) / resolution * MM for axis in (fast, slow)]
-    masked = [_bad(region, first, size, entry) for entry, region in bad.items()
-              if region.get("panel", name) == name]  # fmt: skip
+    at = np.array(corner) * resolution
+    axes = np.stack([fast[:2], slow[:2]])
+    masked = [
+        rectangle
+        for entry, region in bad.items()
+        if region.get("panel", name) == name
+        for rectangle in bad_rectangles(region, entry, first, size, at, axes)
+    ]
+    if len(masked) > MOST_RECTANGLES:
+        raise ValueError(f"bad regions of {len(masked):,} rectangles on panel {name}; at most "
+                         f"{MOST_RECTANGLES:,} are read")  # fmt: skip
     if keys.get("no_index", "0") not in ("0", ""):
         masked.append((0, size[0] - 1, 0, size[1] - 1))
     return FilePanel(
         TO_IMGCIF @ origin * MM, TO_IMGCIF @ fast, TO_IMGCIF @ slow, (pitch[0], pitch[1]), size,
-        tuple(region for region in masked if region is not None),
+        tuple(masked),
     )  # fmt: skip
-
-
-def _bad(
-    region: Keys, first: tuple[int, int], size: tuple[int, int], name: str
-) -> Rectangle | None:
-    if any(key in region for key in ("min_x", "max_x", "min_y", "max_y")):
-        raise ValueError(f"{name} is a region by x and y; those by fs and ss are read")
-    f0, f1, s0, s1 = (
-        int(finite(float(region[key]), 1, key)[0])
-        for key in ("min_fs", "max_fs", "min_ss", "max_ss")
-    )
-    return clip((f0 - first[0], f1 - first[0], s0 - first[1], s1 - first[1]), size)
 
 
 def geom_text(geometry: FileGeometry) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from tiledsim.errors import InputFileError
 from tiledsim.geometry_files.sensor import FileSensor
+from tiledsim.scene.detector.geometry import LARGEST_SKEW
 from tiledsim.vectors import Array, unit
 
 MOST_PANELS: Final = 4096
@@ -105,7 +106,7 @@ def _check(geometry: FileGeometry) -> None:
         if not fast.any() or not slow.any():
             raise ValueError(f"panel {number} has an axis of length 0")
         skew = abs(float(unit(fast) @ unit(slow)))
-        if skew > 1e-3:
+        if skew > LARGEST_SKEW:
             raise ValueError(f"the axes of panel {number} are not at right angles ({skew:.3g})")
         if any(not 1 <= n <= MOST_PIXELS for n in panel.size_px):
             raise ValueError(f"panel {number} has {panel.size_px[0]} x {panel.size_px[1]} pixels; "

@@ -32,8 +32,9 @@ def _known() -> dict[str, NamedDetector]:
         found[name.replace("_", "-")] = NamedDetector(
             pixel, (known.fast, known.slow), known.modules, thickness
         )
-    # Modules of 1030 x 514 pixels of 75 um (1024 x 512, those at the edges of chips twice as wide
-    # and cut in two), 8 and 36 pixels apart, 320 um of silicon.
+    # Modules of 1024 x 512 pixels of 75 um, 320 um of silicon (European XFEL's documentation of the
+    # detector); as 1030 x 514, as those at the edges of chips are twice as wide and cut in two, 8
+    # and 36 pixels apart (Jungfraujoch of PSI, for 4M).  9M and 16M are laid out in the same way.
     for name, across, down in (("4m", 2, 4), ("9m", 3, 6), ("16m", 4, 8)):
         size = across * 1030 + (across - 1) * 8, down * 514 + (down - 1) * 36
         found[f"jungfrau-{name}"] = NamedDetector(0.075, size, Modules(across, down, 8, 36), 320.0)

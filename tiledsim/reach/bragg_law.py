@@ -90,4 +90,6 @@ def meet_panel(rays: Array, origin: Array, fast: Array, slow: Array) -> tuple[Ar
         scale = float(origin @ normal) / (rays @ normal)
         scale = np.where(scale > 0, scale, np.nan)
         point = rays * scale[:, None] - origin
-    return np.asarray(point @ fast), np.asarray(point @ slow)
+    skew = float(fast @ slow)  # axes of refined geometries are not quite at right angles
+    f, s = point @ fast, point @ slow
+    return np.asarray((f - skew * s) / (1 - skew**2)), np.asarray((s - skew * f) / (1 - skew**2))

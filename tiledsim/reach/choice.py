@@ -28,6 +28,8 @@ LONE_NS: Final = 60.0
 """A step of a spot that has one wavelength there, with its subpixel's geometry."""
 MANY_NS: Final = 35.0
 """A step of a spot that has several."""
+SQUARE: Final = 1e-3
+"""Cosine between the sides of a pixel up to which lists know where a spot is."""
 WORTH: Final = 0.8
 """What the lists may cost of the plain kernel: estimates are not exact, and the plain kernel is."""
 
@@ -88,7 +90,8 @@ def _hindrance(scene: Scene) -> str:
         "a correction is not applied to each term (quirk)": any(c != "own" for c in own),
         "the first evaluation differs (quirk phi_carryover)": scene.first_rotations is not None,
         "water starts the sum (quirk water_twice)": scene.water_twice and scene.water > 0.0,
-        "pixels are not squares of one size": scene.pixel_sides is not None,
+        "pixels are not squares of one size": scene.pixel_sides is not None
+        or bool((np.abs((scene.fast * scene.slow).sum(axis=1)) > SQUARE).any()),
         "a panel is seen from behind": bool((scene.close_distance <= 0.0).any()),
     }
     return next((why for why, true in cases.items() if true), "")

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiledsim.scene import Scene
-from tiledsim.scene.pixels import pixel_m
+from tiledsim.scene.pixels import pixel_coordinates
 from tiledsim.vectors import Array
 
 
@@ -24,9 +24,7 @@ def meet_panels(
         with np.errstate(divide="ignore", invalid="ignore"):
             along = (scene.origin[panel] @ scene.normal[panel]) / (direction @ scene.normal[panel])
             offset = direction * along[:, None] - scene.origin[panel]
-            across, down = pixel_m(scene, panel)
-            f = offset @ scene.fast[panel] / across
-            s = offset @ scene.slow[panel] / down
+            f, s = pixel_coordinates(scene, panel, offset)
             meets = (along > 0) & (along < nearest)
             meets &= (f >= 0) & (f < fast) & (s >= 0) & (s < slow)
         if seen and scene.mask is not None:

@@ -12,7 +12,7 @@ from tiledsim.kernels.derived import polarization_axes
 from tiledsim.reach.groups import group_orientations
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
-from tiledsim.scene.pixels import pixel_axes, pixel_m
+from tiledsim.scene.pixels import pixel_axes, pixel_coordinates
 from tiledsim.scene.transmission import let_out
 from tiledsim.units import ANGSTROM, THOMSON_RADIUS_SQUARED_M2
 from tiledsim.vectors import Array
@@ -212,8 +212,7 @@ class _Sums:
             with np.errstate(divide="ignore", invalid="ignore"):
                 r = close / facing
                 at = r[:, None] * d - scene.origin[panel]
-            across, down = pixel_m(scene, panel)
-            fast, slow = at @ scene.fast[panel] / across, at @ scene.slow[panel] / down
+            fast, slow = pixel_coordinates(scene, panel, at)
             inside = (r > 0) & (fast >= 0) & (fast < scene.shape[3])
             inside &= (slow >= 0) & (slow < scene.shape[2])
             if not inside.any():

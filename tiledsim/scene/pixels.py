@@ -21,6 +21,18 @@ def pixel_m(scene: Scene, panel: int) -> tuple[float, float]:
     return scene.pixel_size * float(f), scene.pixel_size * float(s)
 
 
+def pixel_coordinates(scene: Scene, panel: int, offset: Array) -> tuple[Array, Array]:
+    """Fast and slow pixels [n] of places of a panel, given from its corner [n, 3] in metres.
+
+    The axes need not be at right angles: files of refined geometries have panels that are not.
+    """
+    (along_fast, along_slow), step = pixel_axes(scene, panel), scene.pixel_size
+    f, s = offset @ along_fast / step, offset @ along_slow / step
+    ff, ss, fs = along_fast @ along_fast, along_slow @ along_slow, along_fast @ along_slow
+    area = ff * ss - fs * fs
+    return (ss * f - fs * s) / area, (ff * s - fs * f) / area
+
+
 def area_distance(scene: Scene, panel: int) -> float:
     """Distance of a panel's plane [m], times its pixels' area over that of ``pixel_size``.
 

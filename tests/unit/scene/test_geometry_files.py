@@ -24,6 +24,7 @@ from tiledsim.geometry_files.sensor import FileSensor
 from tiledsim.geometry_files.write import Target, geometry_text, turned
 from tiledsim.image_files.cbf.imgcif_header import imgcif_header
 from tiledsim.image_files.instrument import FlatPanel, Instrument, imgcif_rotation
+from tiledsim.reach.panels import meet_panels
 from tiledsim.scene.build import build_scene
 from tiledsim.vectors import axis_rotation
 
@@ -309,6 +310,75 @@ def test_one_detector_in_six_formats_makes_one_image(tmp_path: Path) -> None:
     assert images[0].max() > 0
     for image in images[1:]:
         np.testing.assert_allclose(image, images[0], rtol=1e-10, atol=1e-10 * images[0].max())
+
+
+def test_bad_regions_by_place_mask_the_pixels_between(tmp_path: Path) -> None:
+    """On a turned panel, pixel by pixel: x and y are in pixels, and of a pixel's middle."""
+    c, s = np.cos(0.4), np.sin(0.4)
+    path = tmp_path / "x.geom"
+    path.write_text(
+        "wavelength = 1 A\nclen = 0.1\nres = 10000\na/min_fs = 0\na/max_fs = 29\n"
+        f"a/min_ss = 0\na/max_ss = 19\na/fs = {c}x {s:+}y\na/ss = {-s}x {c:+}y\na/corner_x = -10\n"
+        "a/corner_y = -8\nbad0/min_x = -3\nbad0/max_x = 4\nbad0/min_y = -2.5\nbad0/max_y = 6\n"
+    )
+    (panel,) = read_geometry_file(path).panels
+    masked = np.zeros((20, 30), dtype=bool)
+    for f0, f1, s0, s1 in panel.masked_px:
+        masked[s0 : s1 + 1, f0 : f1 + 1] = True
+    row, column = np.mgrid[:20, :30] + 0.5
+    x, y = -10 + column * c - row * s, -8 + column * s + row * c
+    np.testing.assert_array_equal(masked, (x >= -3) & (x <= 4) & (y >= -2.5) & (y <= 6))
+    assert masked.sum() > 20
+
+
+def test_a_panel_of_a_refined_geometry_need_not_be_a_rectangle(tmp_path: Path) -> None:
+    """As the 16M Jungfrau among CrystFEL's examples: 0.0035 off; what is far from it is refused."""
+    text = (
+        "wavelength = 1 A\nclen = 0.1\nres = 10000\na/min_fs = 0\na/max_fs = 29\n"
+        "a/min_ss = 0\na/max_ss = 19\na/fs = 1.0002x {}y\na/ss = 0.9998y\na/corner_x = -10\n"
+        "a/corner_y = -8\n"
+    )
+    path = tmp_path / "x.geom"
+    path.write_text(text.format("+0.0035"))
+    (panel,) = read_geometry_file(path).panels
+    along = 0.1 * 30 * np.array([-1.0002, 0.0035, 0.0])  # CrystFEL's x is −x here
+    np.testing.assert_allclose(panel.corners()[1] - panel.corners()[0], along, atol=1e-12)
+    scene = build_scene(Experiment.from_toml(
+        f"[detector]\ngeometry = '{path}'\n[crystal]\ncell_A_deg = [30, 40, 50, 90, 90, 90]\n"
+        "[structure_factors]\ndefault_F = 1\n", tmp_path,
+    ))  # fmt: skip
+    middle = panel.origin_mm + 20.5 / 30 * along + 0.1 * 0.9998 * np.array([0, 7.25, 0.0])
+    panels, slow, fast = meet_panels(scene, (middle / np.linalg.norm(middle))[None])
+    assert panels.tolist() == [0]
+    np.testing.assert_allclose([slow[0], fast[0]], [7.25, 20.5], atol=1e-9)
+    path.write_text(text.format("+0.05"))
+    with pytest.raises(InputFileError, match="right angles"):
+        read_geometry_file(path)
+
+
+def test_pickled_masks_are_never_loaded(tmp_path: Path) -> None:
+    """One whose loading would leave a file behind."""
+    path = write_five(tmp_path)[0]
+    trap = tmp_path / "mask.pickle"
+    trap.write_bytes(b"cposix\nsystem\n(S'touch " + bytes(tmp_path / "loaded") + b"'\ntR.")
+    document = json.loads(path.read_text())
+    document["imageset"] = [{"__id__": "ImageSet", "images": ["a.cbf"], "mask": str(trap)}]
+    document["experiment"][0]["imageset"] = 0
+    path.write_text(json.dumps(document))
+    assert read_geometry_file(path).mask_file is None
+    assert not (tmp_path / "loaded").exists()
+
+
+def test_a_file_without_a_wavelength_asks_for_one(tmp_path: Path) -> None:
+    path = write_five(tmp_path)[0]
+    path.write_text(path.read_text().replace('"wavelength": 1.1', '"divergence": 0.0'))
+    assert read_geometry_file(path).wavelength_A is None
+    (tmp_path / "x.toml").write_text(
+        "[detector]\ngeometry = 'a.expt'\n[crystal]\ncell_A_deg = [9, 9, 9, 90, 90, 90]\n"
+        "[structure_factors]\ndefault_F = 1\n"
+    )
+    assert "no wavelength" in refusal("describe", tmp_path / "x.toml")
+    assert "wavelength" in refusal("convert", path, "--to", "xds")
 
 
 def test_crystals_of_a_list_are_shots(tmp_path: Path) -> None:

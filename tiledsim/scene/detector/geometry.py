@@ -20,6 +20,9 @@ from tiledsim.vectors import Array, axis_rotation, unit, xyz_rotation
 
 EDGE_ON = 1e-9
 """Cosine of normal and beam below which a panel counts as parallel to the beam."""
+LARGEST_SKEW = 1e-2
+"""Cosine between the sides of a pixel up to which a panel is one: refined geometries have panels
+that are not quite rectangles."""
 
 
 @dataclass(frozen=True)
@@ -314,10 +317,10 @@ def _explicit_panels(detector: Detector, axes: _Axes) -> Geometry:
     fast = unit([panel.fast_axis for panel in detector.panels])
     slow = unit([panel.slow_axis for panel in detector.panels])
     skew = np.abs((fast * slow).sum(1))
-    if (skew > 1e-3).any():
+    if (skew > LARGEST_SKEW).any():
         raise ExperimentError(
-            f"panel {int(skew.argmax())}: fast_axis and slow_axis are not at right angles "
-            f"(fast·slow = {skew.max():.4g})"
+            f"panel {int(skew.argmax())}: fast_axis and slow_axis are not at right angles, to "
+            f"{LARGEST_SKEW:g} (fast·slow = {skew.max():.4g})"
         )
     normal = unit(np.cross(fast, slow))
     close_distance = (normal * origin).sum(1)

@@ -89,11 +89,11 @@ def scene_anew(location: str, scene_hash: str) -> Any:
 
 @lru_cache(maxsize=2)
 def _load_scene(location: str, scene_hash: str) -> Any:
-    from tiledsim.scene import Scene
+    from tiledsim.scene.files import read_scene
 
     files = open_files(location)
     if isinstance(files, LocalFiles):
-        return Scene.load(files.folder / SCENES, scene_hash)
+        return read_scene(files.folder / SCENES, scene_hash)
     # The files go at once: what is mapped of them stays for as long as the scene is used, and
     # nothing is left behind however this process ends.
     with tempfile.TemporaryDirectory(prefix="tiledsim-scene-") as scratch:
@@ -102,7 +102,7 @@ def _load_scene(location: str, scene_hash: str) -> Any:
         copy.mkdir()
         for name in files.names(folder):
             (copy / name).write_bytes(files.read(folder + name) or b"")
-        return Scene.load(Path(scratch), scene_hash)
+        return read_scene(Path(scratch), scene_hash)
 
 
 @lru_cache(maxsize=4)

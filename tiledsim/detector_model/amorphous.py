@@ -26,7 +26,7 @@ class Panel(NamedTuple):
     """A panel of a scene as the compiled function reads it."""
 
     axes: Array
-    """Fast and slow, as :meth:`tiledsim.scene.Scene.pixel_axes`, normal, origin and beam [5, 3]."""
+    """Fast and slow as :func:`pixel_axes` has them, normal, origin and beam [5, 3]."""
     pixel_size: float
     close_distance: float
     distance: float

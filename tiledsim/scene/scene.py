@@ -6,13 +6,10 @@ its contents.  Modes and quirks act here wherever that is possible, so that kern
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +17,6 @@ from numpy.typing import NDArray
 from tiledsim.campaign.lattice_model import LatticeModel
 from tiledsim.campaign.sase_model import SaseModel
 from tiledsim.detector_model.model import CountModel
-from tiledsim.errors import InputFileError
-from tiledsim.io.arrays import map_npy
-from tiledsim.io.text import read_text
 from tiledsim.scene.crystal.absorption import CrystalAbsorption
 from tiledsim.scene.crystal.block import cells_in_block, size_tensor
 from tiledsim.tile import Tile
@@ -35,8 +29,6 @@ multiplying the running sum after every addition."""
 
 WATER_F: float = 2.57
 """Forward structure factor per water molecule [electrons], the value of nanoBragg."""
-LARGEST_SCALARS: Final = 64 << 20
-"""Bytes of a scene's file of plain numbers."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -201,10 +193,11 @@ class Scene:
     """Whether each shot is sampled as finely as its own crystal needs."""
 
     def __post_init__(self) -> None:
-        for _, value in self._arrays():
+        for _, value in self.arrays():
             value.setflags(write=False)
 
-    def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
+    def arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield the fields that are arrays, by name."""
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
@@ -235,7 +228,7 @@ class Scene:
     @property
     def table_bytes(self) -> int:
         """Memory that the arrays of the scene take."""
-        return sum(array.nbytes for _, array in self._arrays())
+        return sum(array.nbytes for _, array in self.arrays())
 
     @cached_property
     def rendered_pixels(self) -> int:
@@ -353,9 +346,10 @@ class Scene:
             table = np.einsum("mij,mvj->mvi", rotations, self.domain_mix @ self.cells[shot])
         return table
 
-    # -- identity and files ---------------------------------------------------------------------
+    # -- identity -------------------------------------------------------------------------------
 
-    def _scalars(self) -> dict[str, Any]:
+    def scalars(self) -> dict[str, Any]:
+        """Return the other fields, by name."""
         return {
             field.name: value
             for field in fields(self)
@@ -365,57 +359,8 @@ class Scene:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of everything that determines the pixels."""
-        digest = hashlib.sha256(json.dumps(self._scalars(), sort_keys=True).encode())
-        for name, array in self._arrays():
+        digest = hashlib.sha256(json.dumps(self.scalars(), sort_keys=True).encode())
+        for name, array in self.arrays():
             digest.update(f"{name}{array.shape}{array.dtype.str}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
-
-    def save(self, directory: Path) -> None:
-        """Write the scene below ``directory/<hash>/``; whole or not at all."""
-        target = directory / self.hash
-        if (target / "scene.json").exists():
-            return
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".scene-") as scratch:
-            made = Path(scratch) / "scene"
-            made.mkdir()
-            for name, array in self._arrays():
-                np.save(made / f"{name}.npy", array)
-            (made / "scene.json").write_text(json.dumps(self._scalars()))
-            try:
-                os.rename(made, target)
-            except OSError:
-                if not (target / "scene.json").exists():  # else another process was first
-                    raise
-
-    @classmethod
-    def load(cls, directory: Path, hash: str) -> "Scene":
-        """Read a scene back, its arrays mapped into memory.
-
-        Raises InputFileError where the files are missing, or are not those that the hash names.
-        """
-        source = directory / hash
-        try:
-            values = json.loads(read_text(source / "scene.json", "scene", LARGEST_SCALARS))
-            for path in source.glob("*.npy"):
-                values[path.stem] = map_npy(path, "scene")
-            for name in ("shape", "quirks", "cell_counts", "cross_counts", "hkl_lowest", "roi",
-                         "shot_names", "amorphous_materials"):  # fmt: skip
-                values[name] = tuple(values[name])
-            if values["noise"] is not None:
-                values["noise"] = CountModel(*values["noise"])
-            if values["absorption"] is not None:
-                values["absorption"] = CrystalAbsorption(*values["absorption"])
-            if values["sase"] is not None:
-                values["sase"] = SaseModel(*values["sase"])
-            if values["lattices"] is not None:
-                values["lattices"] = LatticeModel(*values["lattices"])
-            scene = cls(**values)
-        except InputFileError:
-            raise
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise InputFileError(f"{source}: the scene cannot be read: {error}") from None
-        if scene.hash != hash:
-            raise InputFileError(f"{source}: the scene was changed: its hash is now {scene.hash}")
-        return scene

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tiledsim.errors import StoreError
 from tiledsim.experiment import Experiment
 from tiledsim.scene import Scene
+from tiledsim.scene.files import write_scene
 from tiledsim.scheduler.options import RunOptions
 from tiledsim.scheduler.session.plan import Plan
 from tiledsim.scheduler.session.task import SCENES
@@ -86,13 +87,13 @@ def frame_angles_deg(experiment: Experiment) -> NDArray[np.float64] | None:
 def save_scene(files: Writer, scene: Scene) -> None:
     """Put the scene where workers find it; it is named by its hash, and is there once."""
     if isinstance(files, FencedFolder):
-        scene.save(files.door)
+        write_scene(scene, files.door)
         files.adopt(files.door / scene.hash, f"{SCENES}/{scene.hash}")
         return
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
-        scene.save(Path(scratch))
+        write_scene(scene, Path(scratch))
         for path in sorted((Path(scratch) / scene.hash).iterdir()):
             files.write(f"{SCENES}/{scene.hash}/{path.name}", path.read_bytes())
 

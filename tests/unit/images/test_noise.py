@@ -27,6 +27,7 @@ from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Experiment, Noise, PointSpread
 from tiledsim.kernels import get_backend
 from tiledsim.reference import deviates as reference
+from tiledsim.scene.files import read_scene, write_scene
 from tiledsim.tile import Tile
 
 MEANS = (1e-6, 1e-3, 0.1, 1.0, 5.0, 9.999, 10.0, 11.0, 15.0, 30.0, 100.0, 1e4, 1e6, 1e9)
@@ -255,8 +256,8 @@ def test_simulated_counts_are_those_of_the_stored_photons() -> None:
 def test_scene_with_noise_survives_its_files(tmp_path: Path) -> None:
     noise = Noise(modules=(2, 1, 2), point_spread=PointSpread(kind="gaussian"))
     scene = build_scene(with_noise(make_experiment(size_px=(20, 20)), noise))
-    scene.save(tmp_path)
-    again = type(scene).load(tmp_path, scene.hash)
+    write_scene(scene, tmp_path)
+    again = read_scene(tmp_path, scene.hash)
     assert again.noise == scene.noise
     np.testing.assert_array_equal(again.spread, scene.spread)
     np.testing.assert_array_equal(again.pixel_state, scene.pixel_state)

@@ -18,6 +18,7 @@ from tiledsim.reach.strongest import find_excited
 from tiledsim.reference.trace import trace
 from tiledsim.scene import Scene
 from tiledsim.scene.crystal.absorption import CrystalAbsorption, slab, sphere, transmission
+from tiledsim.scene.files import read_scene, write_scene
 from tiledsim.tile import Tile
 
 
@@ -113,8 +114,8 @@ def test_the_crystal_gives_the_size_and_a_scene_is_read_back(tmp_path: Path) -> 
         experiment(tmp_path, crystal={"absorption": {"shape": "sphere", "length_mm": 2.0}})
     )
     assert scene.absorption == CrystalAbsorption("sphere", 5e-6, 500.0, 1e-10)
-    scene.save(tmp_path)
-    again = Scene.load(tmp_path, scene.hash)
+    write_scene(scene, tmp_path)
+    again = read_scene(tmp_path, scene.hash)
     assert again.absorption == scene.absorption
 
 

@@ -16,6 +16,7 @@ from tiledsim.kernels import get_backend
 from tiledsim.kernels.cuda.backend import CudaBackend
 from tiledsim.reference.model import render
 from tiledsim.scene import Scene
+from tiledsim.scene.files import read_scene, write_scene
 from tiledsim.structure_factors import cache
 from tiledsim.tile import Tile
 from tiledsim.units import HC_EV_A
@@ -150,8 +151,8 @@ def test_default_outside_the_table_holds_at_every_energy(tmp_path: Path) -> None
 
 def test_a_scene_is_read_back(tmp_path: Path) -> None:
     scene = build_scene(selenium(tmp_path, ENERGIES, WEIGHTS))
-    scene.save(tmp_path)
-    again = Scene.load(tmp_path, scene.hash)
+    write_scene(scene, tmp_path)
+    again = read_scene(tmp_path, scene.hash)
     np.testing.assert_array_equal(
         get_backend("cpu").render(again, whole(again)),
         get_backend("cpu").render(scene, whole(scene)),

@@ -105,8 +105,10 @@ def _thickness(scene: Scene, q: Array) -> Array:
     """Return the standard deviation of points' thickness [1/Å], by block size and mosaicity."""
     volume = float(abs(np.linalg.det(scene.cells[0]))) * ANGSTROM**3
     side = (scene.cells_in_block * volume) ** (1 / 3)
-    turns = np.linalg.norm(scene.rotations - scene.rotations[0], axis=(1, 2)) / np.sqrt(2.0)
-    tilt = float(np.sqrt((turns**2).mean() / 3.0)) if len(turns) > 1 else 0.0
+    table = scene.orientation_table(0)
+    turns = np.linalg.inv(table[0]) @ table
+    squares = 0.5 * ((turns - turns.mean(axis=0)) ** 2).sum(axis=(1, 2))
+    tilt = float(np.sqrt(squares.mean() / 3.0))
     return np.asarray(np.hypot(1.0 / (side * np.sqrt(2 * np.pi)), tilt * np.linalg.norm(q, axis=1)))
 
 

@@ -40,8 +40,8 @@ DECTRIS_LAYOUTS: Final = {
     "eiger2_9m": Known(3108, 3262, Modules(3, 6, 12, 38)),
     "eiger2_16m": Known(4148, 4362, Modules(4, 8, 12, 38)),
 }
-"""Pixels of DECTRIS detectors, from their data sheets: modules of 487 x 195 (Pilatus), 1030 x 514
-(Eiger) and 1028 x 512 (Eiger2) pixels."""
+"""Pixels of DECTRIS detectors: modules of 487 x 195 (Pilatus), 1030 x 514 (Eiger) and 1028 x 512
+(Eiger2) pixels.  Sizes and gaps are as ESRF's pyFAI has them (``pyFAI/detectors/_dectris.py``)."""
 
 
 def gaps_of(modules: str | tuple[int, ...], slow: int, fast: int) -> NDArray[np.bool_]:

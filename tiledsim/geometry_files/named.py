@@ -1,8 +1,9 @@
 """Detectors by name: pixels, gaps between modules and sensors of detectors that are made.
 
-Sizes and modules are those of :data:`tiledsim.detector_model.modules.DECTRIS_LAYOUTS`.  The pixel
-and the sensor are those of DECTRIS' data sheets (dectris.com): Pilatus 172 µm and 320 µm of silicon
-(450 and 1000 µm are sold too), Eiger and Eiger2 75 µm and 450 µm of silicon.
+Sizes and modules are those of :data:`tiledsim.detector_model.modules.DECTRIS_LAYOUTS`, and pixels
+from where they are: 172 µm of Pilatus, 75 µm of Eiger and Eiger2.  A Pilatus has 320 µm of silicon
+(DECTRIS, User Manual PILATUS V1.2, section 4.2; others are sold too), Eiger and Eiger2 450 µm, as
+headers of images from Diamond Light Source and the Swiss Light Source say.
 """
 
 from typing import Any, Final, NamedTuple

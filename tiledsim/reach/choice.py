@@ -8,6 +8,7 @@ import numpy as np
 
 from tiledsim.reach.groups import bundle_sources, group_orientations
 from tiledsim.reach.thresholds import (
+    largest_F,
     largest_omega,
     lattice_peak,
     strongest_F,
@@ -85,7 +86,6 @@ def _hindrance(scene: Scene) -> str:
     cases = {
         "square spots have tails that no list ends": scene.crystal_shape == "square",
         "structure factors are interpolated": scene.interpolate,
-        "structure factors depend on the wavelength": scene.F_complex is not None,
         "the detector is curved": scene.curved,
         "a correction is not applied to each term (quirk)": any(c != "own" for c in own),
         "the first evaluation differs (quirk phi_carryover)": scene.first_rotations is not None,
@@ -153,7 +153,7 @@ def _ball(scene: Scene, tau: float) -> np.ndarray[tuple[int], np.dtype[np.float6
     if scene.uniform_F:
         F = np.array([scene.default_F])
     else:
-        flat = np.asarray(scene.F_table).reshape(-1)
+        flat = largest_F(scene).reshape(-1)
         F = np.append(flat[:: max(1, flat.size // 2000)], strongest_F(scene))
     peak = lattice_peak(scene)
     reach = [reach_squared(shape, scene.fudge, float(f * f) * peak, tau) for f in F]

@@ -37,7 +37,7 @@ def group_orientations(scene: Scene) -> Groups:
     for limit in _LIMITS_RAD:
         if best is not None and best.tilt.max() <= limit:
             continue  # the same groups
-        groups = _within(scene.rotations, limit, most=lowest / _OVERHEAD_RAD)
+        groups = _within(scene.rotations, scene.domain_mix, limit, most=lowest / _OVERHEAD_RAD)
         if groups is None:
             break
         sizes = np.diff(groups.first)
@@ -48,24 +48,33 @@ def group_orientations(scene: Scene) -> Groups:
     return best
 
 
-def _within(rotations: Array, limit: float, most: float) -> Groups | None:
-    """Groups of at most ``limit`` rad; None where they are more than ``most``."""
+def _within(rotations: Array, mix: Array | None, limit: float, most: float) -> Groups | None:
+    """Groups of at most ``limit`` rad; None where they are more than ``most``.
+
+    The angle between two orientations is at most that of their rotations and that of their domains,
+    together, whatever the crystal's own orientation.
+    """
     starts: list[int] = [0]
     tilts: list[float] = []
     while starts[-1] < len(rotations):
         if len(tilts) > most:
             return None
         start = starts[-1]
-        # The trace of R₁ᵀR₂ is 1 + 2 cos of the angle between them.
-        portion = rotations[start : start + 4096]
-        cosine = (np.einsum("ij,mij->m", rotations[start], portion) - 1.0) / 2.0
-        angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+        portion = slice(start, start + 4096)
+        angle = _angle(np.einsum("ij,mij->m", rotations[start], rotations[portion]))
+        if mix is not None:
+            angle += _angle(np.einsum("mij,ji->m", mix[portion], np.linalg.inv(mix[start])))
         far = np.flatnonzero(angle > limit)
-        size = int(far[0]) if len(far) else len(portion)
+        size = int(far[0]) if len(far) else len(angle)
         # arccos loses half of the digits near 0, and matrices are rotations to 1e-6.
         tilts.append(float(angle[:size].max()) + 3e-6 if size > 1 else 0.0)
         starts.append(start + size)
     return Groups(np.array(starts, dtype=np.int64), np.array(tilts))
+
+
+def _angle(trace: Array) -> Array:
+    """Angles of rotations: the trace of R₁ᵀR₂, and of what is similar to it, is 1 + 2 cos."""
+    return np.asarray(np.arccos(np.clip((trace - 1.0) / 2.0, -1.0, 1.0)))
 
 
 @dataclass(frozen=True)

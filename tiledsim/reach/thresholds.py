@@ -5,13 +5,20 @@ left out, what is missing is not negative and at most scale·Ω·P·ΣA·Σw·τ
 panel: it knows nothing of tiles.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from tiledsim.reach.once import once
 from tiledsim.scene import Scene
 from tiledsim.scene.pixels import pixel_m
 from tiledsim.tile import Tile
+from tiledsim.vectors import Array
 
+ROUNDING = 1e-12
+"""By how much of it F may be larger when it is summed up in another order."""
 SPHERE = 0.723601254558268
 """F_latt of `round` on a reflection, as a fraction of the number of cells."""
 
@@ -40,7 +47,32 @@ def lattice_peak(scene: Scene) -> float:
 
 def strongest_F(scene: Scene) -> float:
     """Return the largest |F| that a reflection can have."""
-    return abs(scene.default_F) if scene.uniform_F else scene.strongest_F
+    if scene.uniform_F:
+        return abs(scene.default_F)
+    return scene.strongest_F if scene.F_complex is None else float(largest_F(scene).max())
+
+
+@once
+def largest_F(scene: Scene) -> Array:
+    """Return F of each reflection [H+2, K+2, L+2], the largest where it follows the wavelength.
+
+    |F| is convex in f′ and f″: where there are many wavelengths, it is bounded by its values at the
+    corners of the box that holds theirs.
+    """
+    if scene.F_complex is None or scene.dispersion is None:
+        return scene.F_table
+    f = np.unique(scene.dispersion, axis=0)
+    parts = f.view(np.float64)
+    if 2 ** parts.shape[1] < len(f):
+        ends = np.stack([parts.min(axis=0), parts.max(axis=0)], axis=1)
+        f = np.array(list(itertools.product(*ends))).view(np.complex128)
+    found = np.zeros(scene.F_table.shape)
+    for each in f:
+        F = scene.F_complex[..., 0] + scene.F_complex[..., 1:] @ each
+        np.maximum(found, np.abs(F), out=found)
+    found *= 1.0 + ROUNDING
+    found.setflags(write=False)
+    return found
 
 
 def largest_omega(scene: Scene, tile: Tile) -> float:

@@ -39,7 +39,14 @@ def resolved_arrays(experiment: Experiment, scene: Scene) -> dict[str, Named]:
     spindle = geometry_of(experiment).spindle
     unit = "1"
     vector = ("panel", "xyz")
-    return {
+    mixed = {} if scene.domain_mix is None else {
+        "domain_mix": Named(
+            scene.domain_mix, ("orientation", "to", "from"), unit,
+            "matrices that take the rows of crystal_A to those of a domain, before orientation "
+            "turns them",
+        )
+    }  # fmt: skip
+    return mixed | {
         "panel_origin_mm": Named(
             scene.origin * MM, vector, "mm", "outer corner of pixel 0,0 of each panel"
         ),

@@ -112,6 +112,24 @@ def test_stills_have_an_experiment_each(tmp_path: Path) -> None:
     assert set(columns(tmp_path / "s.refl")["id"]) == {0, 1}
 
 
+@pytest.mark.parametrize("spread", [{"spread_deg": 1.0}, {"spread_abc_deg": (0.7, 0.7, 0.7)}])
+def test_stills_of_mosaic_crystals_have_more_reflections(
+    spread: dict[str, object], tmp_path: Path
+) -> None:
+    """Drawn in either way: domains bring more points to the sphere, the farther out the more."""
+    counts = []
+    for name, mosaic in (("one", {}), ("many", spread | {"domains": 60})):
+        experiment = make(
+            rotation={}, crystal={"cell_A_deg": (70, 80, 90, 75, 85, 95), "cells": (60, 60, 60),
+                                  "mosaic": mosaic},
+            shots={"count": 1, "orientation": "random"},
+        )  # fmt: skip
+        scheduler.run(experiment, tmp_path / f"{name}.zarr", fsync=False, threads=1)
+        export(tmp_path / f"{name}.zarr", tmp_path / f"{name}_master.h5", truth=True)
+        counts.append(len(columns(tmp_path / f"{name}.refl")["id"]))
+    assert counts[1] > 2 * counts[0]
+
+
 def test_crossings_lie_on_the_sphere() -> None:
     rng = np.random.default_rng(0)
     s0 = unit(np.array([0.1, -0.2, -1.0])) / 0.9

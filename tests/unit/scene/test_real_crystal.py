@@ -12,11 +12,13 @@ from tiledsim import build_scene
 from tiledsim.errors import ExperimentError
 from tiledsim.experiment import Beam, Crystal, Experiment
 from tiledsim.kernels import get_backend
+from tiledsim.reach.choice import choose
 from tiledsim.reach.strongest import find_excited
 from tiledsim.reference.model import render
 from tiledsim.scene import Scene
 from tiledsim.scene.crystal.lattice import cell_of
 from tiledsim.scene.crystal.real_crystal import lit_volume_um3
+from tiledsim.scene.resolved import resolved_arrays
 from tiledsim.tile import Tile
 from tiledsim.units import THOMSON_RADIUS_SQUARED_M2
 
@@ -165,6 +167,26 @@ def test_three_widths_in_reference_and_kernel(tmp_path: Path) -> None:
     np.testing.assert_allclose(image(scene), render(scene, tile), rtol=1e-9, atol=1e-20)
 
 
+@pytest.mark.parametrize("widths", [(0.3, 0.3, 0.3), (2.0, 1.0, 4.0)])
+def test_three_widths_in_lists_of_reflections(
+    widths: tuple[float, float, float], tmp_path: Path
+) -> None:
+    """No reflection is left out that a domain alone brings to the sphere."""
+    crystal = {"cell_A_deg": (50, 60, 70, 80, 95, 100), "cells": (30, 30, 30), "shape": "gauss",
+               "misset_deg": (10, 20, 30),
+               "mosaic": {"spread_abc_deg": widths, "domains": 12}}  # fmt: skip
+    scene = build_scene(experiment(
+        tmp_path, crystal=crystal, rotation={"start_deg": 0, "range_deg": 1, "steps": 3},
+        structure_factors={"file": None, "default_F": 100.0},
+    ))  # fmt: skip
+    assert choose(scene, "cpu").method == "events"
+    tile = Tile(0, 0, 0, 64, 0, 64)
+    expected = render(scene, tile)
+    found, bound = get_backend("cpu").render_bounded(scene, tile)  # type: ignore[attr-defined]
+    assert np.abs(found - expected).max() <= bound + 1e-9 * expected.max()
+    assert bound < 1e-3 * expected.max()
+
+
 def test_debye_waller(tmp_path: Path) -> None:
     """F² falls by exp(−2B(sin θ/λ)²)."""
     cold, hot = (build_scene(experiment(tmp_path, crystal={"B_A2": B})) for B in (0.0, 25.0))
@@ -194,3 +216,14 @@ def test_refused(crystal: str, message: str, tmp_path: Path) -> None:
         f"[crystal]\ncell_A_deg = [50, 50, 50, 90, 90, 90]\n{crystal}\n"
     )
     assert message in refusal("describe", path)
+
+
+def test_the_stored_geometry_makes_every_domain(tmp_path: Path) -> None:
+    made = experiment(tmp_path, crystal={
+        "mosaic": {"spread_abc_deg": (0.1, 0.4, 0.2), "domains": 5}}, rotation={"steps": 3},
+    )  # fmt: skip
+    scene = build_scene(made)
+    found = {name: named.values for name, named in resolved_arrays(made, scene).items()}
+    cells = found["domain_mix"] @ found["crystal_A"][0]
+    domains = cells @ found["orientation"].transpose(0, 2, 1)
+    np.testing.assert_allclose(domains, scene.orientation_table(0) * 1e10, atol=1e-9)

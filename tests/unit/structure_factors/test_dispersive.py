@@ -14,6 +14,8 @@ from tiledsim import build_scene
 from tiledsim.experiment import Experiment
 from tiledsim.kernels import get_backend
 from tiledsim.kernels.cuda.backend import CudaBackend
+from tiledsim.reach.choice import choose
+from tiledsim.reach.thresholds import largest_F
 from tiledsim.reference.model import render
 from tiledsim.scene import Scene
 from tiledsim.scene.files import read_scene, write_scene
@@ -94,6 +96,45 @@ def test_reference_and_kernel_agree(elements: tuple[str, ...], tmp_path: Path) -
         expected = render(scene, whole(scene))
         got = get_backend("cpu").render(scene, whole(scene))
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12 * expected.max())
+
+
+@pytest.mark.parametrize("shape", ["gauss", "round", "tophat"])
+@pytest.mark.parametrize("count", [1, 4, 60])
+def test_only_what_matters_is_computed(shape: str, count: int, tmp_path: Path) -> None:
+    """Within the bound of the pixels that every step makes, and the same in any tiling."""
+    energies = tuple(np.linspace(12640.0, 12700.0, count))
+    weights = tuple(np.random.default_rng(count).uniform(0.2, 1.0, count))
+    crystal = {"cells": (30, 30, 30), "shape": shape}
+    scene = build_scene(selenium(
+        tmp_path, energies, weights, crystal=crystal, sampling={"tolerance": 1e-4},
+        structure_factors={"anomalous": ("C", "Se"), "default_F": 0.0},
+    ))  # fmt: skip
+    assert choose(scene, "cpu").method == "events"
+    kernel = get_backend("cpu")
+    found, bound = kernel.render_bounded(scene, whole(scene))  # type: ignore[attr-defined]
+    expected = render(scene, whole(scene))
+    rounding = 1e-9 * expected.max()
+    assert (found <= expected + rounding).all()
+    assert np.abs(found - expected).max() <= bound + rounding
+    assert bound < 1e-2 * expected.max()
+    np.testing.assert_array_equal(
+        kernel.render(scene, Tile(0, 0, 10, 33, 5, 64)), found[10:33, 5:64]
+    )
+
+
+def test_the_largest_F_is_one(tmp_path: Path) -> None:
+    """Of each wavelength itself where they are few, and never too small where they are many."""
+    for count in (3, 200):
+        energies = tuple(np.linspace(12600.0, 12700.0, count))
+        scene = build_scene(selenium(tmp_path, energies, (1.0,) * count))
+        assert scene.F_complex is not None
+        assert scene.dispersion is not None
+        each = np.abs(scene.F_complex[..., 0] + scene.F_complex[..., 1] * scene.dispersion[:, 0][
+            :, None, None, None])  # fmt: skip
+        largest = largest_F(scene)
+        assert (largest >= each.max(axis=0)).all()
+        slack = 1e-9 if count == 3 else 0.2
+        np.testing.assert_allclose(largest, each.max(axis=0), rtol=slack)
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no g++ to build the kernel with")

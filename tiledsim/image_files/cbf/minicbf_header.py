@@ -22,7 +22,8 @@ DETECTORS = {
     (3108, 3262, 0.075): "EIGER2 9M",
     (4148, 4362, 0.075): "EIGER2 16M",
 }
-"""Detectors by fast and slow pixels and pixel size [mm] (dectris.com, data sheets)."""
+"""Detectors by fast and slow pixels and pixel size [mm], as ESRF's pyFAI has them
+(``pyFAI/detectors/_dectris.py``)."""
 GENERIC = "GENERIC_MINI"
 """The convention for any other: readers then mask no gaps of modules."""
 _MATERIALS = {"Si": "Silicon", "CdTe": "CdTe"}

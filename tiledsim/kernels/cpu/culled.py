@@ -16,6 +16,7 @@ from tiledsim.reach.groups import bundle_sources, group_orientations
 from tiledsim.reach.once import once
 from tiledsim.reach.thresholds import (
     Threshold,
+    largest_F,
     largest_omega,
     lattice_peak,
     strongest_F,
@@ -118,6 +119,8 @@ def reach_of(scene: Scene, shot: int, p: Parameters, allowed: Threshold) -> Reac
         # Read in stretches, which may reach past the end.
         wave_number=np.concatenate([bundles.wave_number, np.full(STRETCH, 1e300)]),
         weight=np.concatenate([bundles.weight, np.zeros(STRETCH)]),
+        F=p.F if scene.F_complex is None else largest_F(scene).reshape(-1),
+        dispersion=np.ascontiguousarray(p.dispersion[bundles.source]),
         light=Illumination(
             mean, spread, float(bundles.wave_number.min()), float(bundles.wave_number.max())
         ),

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gemmi
@@ -17,6 +18,7 @@ import numpy as np
 
 from tiledsim.experiment import Experiment, StructureFactors
 from tiledsim.kernels import get_backend
+from tiledsim.reach.choice import choose
 from tiledsim.scene import Scene
 from tiledsim.scene.build import build_scene
 from tiledsim.structure_factors import load
@@ -60,19 +62,40 @@ def model(atoms: int) -> gemmi.Structure:
     return structure
 
 
-def scene_of(path: Path, energies: list[float]) -> Scene:
+def scene_of(path: Path, energies: list[float], shape: str = "square") -> Scene:
     """A scene whose sulphur scatters by its wavelength, the rest at one energy."""
     load._last.clear()  # a table that was read before is not read again
     return build_scene(
         Experiment.model_validate({
             "beam": {"energy_eV": 9000.0, "spectrum": {
                 "wavelengths_A": [HC_EV_A / energy for energy in energies]}},
-            "crystal": {"cells": (20, 20, 20), "mosaic": {"spread_deg": 0.5, "domains": 20}},
+            "crystal": {"cells": (20, 20, 20), "shape": shape,
+                        "mosaic": {"spread_deg": 0.5, "domains": 20}},
             "structure_factors": {"file": path, "dmin_A": 1.5, "anomalous": ("S",)},
             "detector": {"size_px": (256, 256), "pixel_mm": 0.7, "distance_mm": 100},
             "sampling": {"oversample": 1},
         })
     )  # fmt: skip
+
+
+def compare_kernels(scene: Scene) -> None:
+    """Print what an element that follows the wavelength costs, step by step and as runs do it."""
+    tile, backend = Tile(0, 0, 0, 256, 0, 256), get_backend("cpu")
+    every = replace(scene, tolerance=0.0, tolerance_photons=0.0)
+    for dear in (every, scene):
+        method = choose(dear, "cpu").method
+        if dear is scene and method == "every step":
+            continue  # as before
+        cheap = replace(dear, F_complex=None, dispersion=None)
+        for each in (dear, cheap):
+            backend.render(each, tile)
+        seconds = least(*[partial(backend.render, each, tile) for each in (dear, cheap)])
+        steps = scene.steps_per_pixel * tile.pixels
+        print(
+            f"{scene.crystal_shape}, {method}, with an anomalous element: "
+            f"{seconds[0] / seconds[1]:.2f} times the plain one "
+            f"({1e9 * seconds[0] / steps:.3f} and {1e9 * seconds[1] / steps:.3f} ns a step)"
+        )
 
 
 def main() -> None:
@@ -93,19 +116,8 @@ def main() -> None:
         one, ten = least(lambda: scene_of(path, [9000.0]), lambda: scene_of(path, energies))
         share = 100.0 * (seconds + ten) / (seconds + one) - 100.0
         print(f"10 energies: {share:.1f} % more than 1 ({ten:.3f} and {one:.3f} s after the sums)")
-        scene = scene_of(path, energies)
-        plain = replace(scene, F_complex=None, dispersion=None)
-        tile, backend = Tile(0, 0, 0, 256, 0, 256), get_backend("cpu")
-        for each in (scene, plain):
-            backend.render(each, tile)
-        dear, cheap = least(
-            lambda: backend.render(scene, tile), lambda: backend.render(plain, tile)
-        )
-        steps = scene.steps_per_pixel * 256 * 256
-        print(
-            f"kernel with an anomalous element: {dear / cheap:.2f} times the plain one "
-            f"({1e9 * dear / steps:.2f} and {1e9 * cheap / steps:.2f} ns a step)"
-        )
+        for shape in ("square", "gauss", "round", "tophat"):
+            compare_kernels(scene_of(path, energies, shape))
 
 
 if __name__ == "__main__":

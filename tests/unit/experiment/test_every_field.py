@@ -29,6 +29,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
                            "vdiv_range_mrad": 1.0, "vdiv_steps": 3, "polarization": 0.9}},
     "mosaic": {"crystal": {"mosaic": {"spread_deg": 1.0, "domains": 3}, "misset_deg": "random",
                            "size_mm": [0.01, 0.01, 0.01], "shape": "gauss"}},
+    "absorbing": {"crystal": {"absorption": {"shape": "slab", "length_mm": 1.0, "size_um": 50.0}}},
     "table": {"structure_factors": {"hkl_file": "a.hkl"}},
     "rotated": {"rotation": {"range_deg": 1.0, "steps": 2}},
     "near": {"detector": {"convention": "xds", "org_x_px": 3.0, "org_y_px": 3.0}},

@@ -62,8 +62,10 @@ def _from_mtz(path: Path, data: bytes) -> "gemmi.Mtz":
         try:
             mtz = gemmi.read_mtz_file(copy.name)
         except (RuntimeError, ValueError, OSError) as error:
-            reason = first_line(error).replace(copy.name, "the file")
-            raise InputFileError(f"{path}: cannot be read as MTZ: {reason}") from None
+            reason = first_line(error).replace(copy.name, "").rstrip(" :")
+            raise InputFileError(
+                f"{path}: cannot be read as MTZ, damaged or of another kind ({reason})"
+            ) from None
     if mtz.nreflections == 0 or len(mtz.columns) < 4:
         raise InputFileError(f"{path}: an MTZ file without reflections")
     return mtz

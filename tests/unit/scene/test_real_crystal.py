@@ -18,7 +18,7 @@ from tiledsim.reference.model import render
 from tiledsim.scene import Scene
 from tiledsim.scene.crystal.lattice import cell_of
 from tiledsim.scene.crystal.real_crystal import lit_volume_um3
-from tiledsim.scene.resolved import resolved_arrays
+from tiledsim.scene.resolved import crystals, resolved_arrays
 from tiledsim.tile import Tile
 from tiledsim.units import THOMSON_RADIUS_SQUARED_M2
 
@@ -227,6 +227,6 @@ def test_the_stored_geometry_makes_every_domain(tmp_path: Path) -> None:
     )  # fmt: skip
     scene = build_scene(made)
     found = {name: named.values for name, named in resolved_arrays(made, scene).items()}
-    cells = found["domain_mix"] @ found["crystal_A"][0]
+    cells = found["domain_mix"] @ crystals(scene).values[0]
     domains = cells @ found["orientation"].transpose(0, 2, 1)
     np.testing.assert_allclose(domains, scene.orientation_table(0) * 1e10, atol=1e-9)

@@ -44,6 +44,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "experiment.toml").write_text(tomli_w.dumps(small))
     shutil.copytree(ROOT / "examples", place / "examples")
     (place / "examples/quickstart.toml").write_text(tomli_w.dumps(small))
+    shutil.copy(ROOT / "examples/1orc.pdb", place)
     many = small | {"shots": {"count": 300, "orientation": "random"}}
     many["detector"] = small["detector"] | {"size_px": [16, 16]}
     (place / "campaign.toml").write_text(tomli_w.dumps(many))

@@ -16,7 +16,7 @@ OVERLAYS = ("rings", "spots", "tiles")
 class Page:
     """One viewer in one browser."""
 
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: Shown, document: Any) -> None:
         from bokeh.models import (
             Button,
             CheckboxButtonGroup,
@@ -33,12 +33,14 @@ class Page:
         from bokeh.plotting import figure
 
         self._shown = shown
-        shots, panels, rows, cols = shown.shape
-        edge = max(rows, cols)
+        self._document = document
+        shots, panels, _, _ = shown.shape
+        edge = max(shown.width, shown.height)
         self.figure: Any = figure(
             width=900, height=900, match_aspect=True, tools="pan,wheel_zoom,box_zoom,reset,save",
             active_scroll="wheel_zoom", x_range=Range1d(0, edge), y_range=Range1d(edge, 0),
-            x_axis_label="fast pixel", y_axis_label="slow pixel", name="image",
+            x_axis_label="fast pixel" if panels == 1 else "pixels across the beam",
+            y_axis_label="slow pixel" if panels == 1 else "pixels across the beam", name="image",
             output_backend="canvas",
         )  # fmt: skip
         self.figure.grid.visible = False
@@ -54,7 +56,7 @@ class Page:
         self._rings: Any = ColumnDataSource({"xs": [], "ys": []})
         self._ring_labels: Any = ColumnDataSource({"x": [], "y": [], "text": []})
         self._spots: Any = ColumnDataSource({"x": [], "y": [], "text": []})
-        self._tiles: Any = ColumnDataSource({"l": [], "r": [], "t": [], "b": [], "text": []})
+        self._tiles: Any = ColumnDataSource({"xs": [], "ys": [], "x": [], "y": [], "text": []})
         self.figure.multi_line("xs", "ys", source=self._rings, color="#1e6ec8")
         self.figure.text("x", "y", "text", source=self._ring_labels, text_color="#1e6ec8",
                          text_font_size="12px")  # fmt: skip
@@ -62,15 +64,14 @@ class Page:
                             line_color="#d22828")  # fmt: skip
         self.figure.text("x", "y", "text", source=self._spots, text_color="#d22828",
                          text_font_size="11px", y_offset=-8, text_align="center")  # fmt: skip
-        self.figure.quad("l", "r", "t", "b", source=self._tiles, fill_alpha=0,
-                         line_color="#2a8a4a")  # fmt: skip
-        self.figure.text("l", "t", "text", source=self._tiles, text_color="#2a8a4a", x_offset=3,
+        self.figure.patches("xs", "ys", source=self._tiles, fill_alpha=0,
+                            line_color="#2a8a4a")  # fmt: skip
+        self.figure.text("x", "y", "text", source=self._tiles, text_color="#2a8a4a", x_offset=3,
                          y_offset=14, text_font_size="11px")  # fmt: skip
         self.pointer: Any = Div(text="move the pointer over the image", name="pointer", width=900)
         self.table: Any = PreText(text="click a pixel to trace it", name="trace", width=620)
         self.shot: Any = Slider(start=0, end=max(shots - 1, 1), value=0, title="shot", step=1,
                            disabled=shots == 1, name="shot")  # fmt: skip
-        self.panel: Any = Select(title="panel", value="0", options=[str(p) for p in range(panels)])
         self.scale: Any = RadioButtonGroup(labels=list(SCALES), active=0, name="scale")
         self.low: Any = NumericInput(title="lightest", mode="float", name="low", width=90)
         self.high: Any = NumericInput(title="darkest", mode="float", name="high", width=90)
@@ -81,8 +82,9 @@ class Page:
             labels=["difference"], active=[], disabled=shown.other is None
         )
         self._sight: Sight | None = None
+        self._wanted: tuple[tuple[float, float], tuple[float, float]] | None = None
         self._connect()
-        self._look(None)
+        self._look()
         self._choose_limits(None)
         self._draw_rings()
 
@@ -91,7 +93,7 @@ class Page:
         from bokeh.layouts import column, row
 
         controls = column(
-            row(self.shot, self.panel),
+            self.shot,
             row(self.scale, self.overlays, self.difference),
             row(self.low, self.high, self.colours, self.limits),
             self.table,
@@ -101,11 +103,10 @@ class Page:
     def _connect(self) -> None:
         from bokeh.events import MouseMove, RangesUpdate, Tap
 
-        self.figure.on_event(RangesUpdate, self._look)
+        self.figure.on_event(RangesUpdate, self._look_soon)
         self.figure.on_event(MouseMove, self._point)
         self.figure.on_event(Tap, self._trace)
-        for widget in (self.shot, self.panel):
-            widget.on_change("value", lambda attr, old, new: self._another_image())
+        self.shot.on_change("value", lambda attr, old, new: self._another_image())
         self.scale.on_change("active", lambda attr, old, new: self._rescale())
         for widget in (self.low, self.high, self.colours):
             widget.on_change("value", lambda attr, old, new: self._recolour())
@@ -114,53 +115,59 @@ class Page:
         self.difference.on_change("active", lambda attr, old, new: self._rescale())
 
     @property
-    def _where(self) -> tuple[int, int]:
-        return int(self.shot.value), int(self.panel.value)
+    def _shot(self) -> int:
+        return int(self.shot.value)
 
     def _another_image(self) -> None:
-        self._look(None)
+        self._look()
         self._draw_overlays()
 
-    def _look(self, event: Any) -> None:
+    def _look_soon(self, event: Any) -> None:
+        """Read what is in sight when all that has come from the page is known.
+
+        While someone drags, events come faster than images: only the latest place is read.
+        """
+        waiting = self._wanted is not None
+        self._wanted = (event.x0, event.x1), (event.y0, event.y1)
+        if not waiting:
+            self._document.add_next_tick_callback(self._look)
+
+    def _look(self) -> None:
         """Read what is in sight."""
-        source = self.figure if event is None else event
-        if event is None:
-            x = self.figure.x_range.start, self.figure.x_range.end
-            y = self.figure.y_range.start, self.figure.y_range.end
-        else:
-            x, y = (source.x0, source.x1), (source.y0, source.y1)
+        x, y = self._wanted or (
+            (self.figure.x_range.start, self.figure.x_range.end),
+            (self.figure.y_range.start, self.figure.y_range.end),
+        )
+        self._wanted = None
         sight = self._shown.sight(
-            *self._where, (min(y), max(y)), (min(x), max(x)),
-            difference=bool(self.difference.active),
-        )  # fmt: skip
+            self._shot, (min(x), max(x)), (min(y), max(y)), difference=bool(self.difference.active)
+        )
         self._sight = sight
+        rows, cols = sight.cells.shape
         self._image.data = {
-            "image": [sight.cells], "x": [sight.fast.start], "y": [sight.slow.start],
-            "dw": [sight.cells.shape[1] * sight.factor],
-            "dh": [sight.cells.shape[0] * sight.factor],
+            "image": [sight.cells], "x": [sight.x], "y": [sight.y],
+            "dw": [cols * sight.cell], "dh": [rows * sight.cell],
         }  # fmt: skip
         self._draw_tiles()
 
     def look_again(self) -> None:
         """Show what a run has finished since; called while it goes on."""
         if not self._shown.finished and self._shown.refresh():
-            self._look(None)
+            self._look()
 
     def _point(self, event: Any) -> None:
         if event.x is not None:
-            said = self._shown.under_pointer(*self._where, event.y, event.x)
-            self.pointer.text = said or "outside the panel"
+            said = self._shown.under_pointer(self._shot, event.x, event.y)
+            self.pointer.text = said or "beside the detector"
 
     def _trace(self, event: Any) -> None:
         try:
-            self.table.text = self._shown.traced(
-                *self._where, int(np.floor(event.y)), int(np.floor(event.x))
-            )
+            self.table.text = self._shown.traced(self._shot, event.x, event.y)
         except TiledsimError as error:
             self.table.text = str(error)
 
     def _rescale(self) -> None:
-        self._look(None)
+        self._look()
         self._choose_limits(None)
 
     def _choose_limits(self, _: Any) -> None:
@@ -199,7 +206,7 @@ class Page:
         self._draw_tiles()
 
     def _draw_rings(self) -> None:
-        rings = self._shown.rings(*self._where) if self._on("rings") else []
+        rings = self._shown.rings(self._shot) if self._on("rings") else []
         xs = [s[:, 0].tolist() for _, segments in rings for s in segments]
         ys = [s[:, 1].tolist() for _, segments in rings for s in segments]
         self._rings.data = {"xs": xs, "ys": ys}
@@ -213,31 +220,28 @@ class Page:
         }  # fmt: skip
 
     def _draw_spots(self) -> None:
-        data: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
+        data: dict[str, Any] = {"x": [], "y": [], "text": []}
         if self._on("spots"):
-            shot, panel = self._where
-            found = self._shown.spots(shot, panel)
-            here = found.panel == panel
-            data = {
-                "x": found.fast[here].tolist(), "y": found.slow[here].tolist(),
-                "text": [" ".join(map(str, hkl)) for hkl in found.hkl[here].tolist()],
-            }  # fmt: skip
+            x, y, hkl = self._shown.spots(self._shot)
+            data = {"x": x.tolist(), "y": y.tolist(), "text": hkl}
         self._spots.data = data
 
     def _draw_tiles(self) -> None:
         tiles = []
         if self._on("tiles") and self._sight is not None:
-            tiles = self._shown.tiles(*self._where, self._sight)
+            tiles = self._shown.tiles(self._shot, self._sight)
         self._tiles.data = {
-            "l": [t.fast_start for t, _ in tiles], "r": [t.fast_stop for t, _ in tiles],
-            "t": [t.slow_start for t, _ in tiles], "b": [t.slow_stop for t, _ in tiles],
+            "xs": [corners[:, 0].tolist() for corners, _ in tiles],
+            "ys": [corners[:, 1].tolist() for corners, _ in tiles],
+            "x": [float(corners[0, 0]) for corners, _ in tiles],
+            "y": [float(corners[0, 1]) for corners, _ in tiles],
             "text": [seconds for _, seconds in tiles],
         }  # fmt: skip
 
 
 def add_page(document: Any, shown: Shown) -> None:
     """Put a viewer into a Bokeh document."""
-    page = Page(shown)
+    page = Page(shown, document)
     document.title = f"tiledsim view {shown.stored.url.rsplit('/', 1)[-1]}"
     document.add_root(page.layout())
     if not shown.finished:

@@ -1,14 +1,17 @@
 """A picture of a store: read block by block, reduced by maximum, drawn with what explains it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tiledsim.campaign.one_shot import scene_and_shot
 from tiledsim.errors import ExperimentError, RunError, StoreError
 from tiledsim.image_files.pictures.colours import MAPS, choose_contrast
 from tiledsim.image_files.pictures.contours import contour, ring_resolutions
+from tiledsim.image_files.pictures.painting import paint
 from tiledsim.image_files.pictures.picture import Drawing, Ring, Spot
 from tiledsim.reach.brightest import predict_spots
 from tiledsim.reach.panels import meet_panels
@@ -103,18 +106,18 @@ def _region(
 def _draw(
     stored: StoredImage, look: Look, shots: list[int], panels: list[int], slow: range, fast: range
 ) -> Drawing:
-    scene = stored.scene
+    scene, shot = scene_and_shot(stored.scene, shots[0])
     edge = look.edge if len(panels) > 1 else _edge_of(look.edge, len(slow), len(fast))
     places, rows, cols = place(scene, panels, slow, fast, edge)
     values = np.full((rows, cols), np.nan, dtype=np.float32)
     covered = np.zeros((rows, cols), dtype=np.bool_)
     rings: dict[float, list[Array]] = {}
     simple = one_ray(scene)
-    grids = [_grid(simple, shots[0], each, rows, cols) for each in places] if look.rings else []
+    grids = [_grid(simple, shot, each, rows, cols) for each in places] if look.rings else []
     finest = min((float(np.nanmin(d)) for _, _, d in grids if np.isfinite(d).any()), default=0.0)
     chosen_rings = ring_resolutions(finest)
     for each in places:
-        _paint(stored.pixels, each, shots, values, covered)
+        paint_panel(stored.pixels, each, shots, values, covered)
     for x, y, d in grids:
         for resolution in chosen_rings:
             rings.setdefault(resolution, []).append(contour(x, y, 1.0 / d, 1.0 / resolution))
@@ -129,7 +132,7 @@ def _draw(
         values, covered, choose_contrast(values, look.scale, look.low, look.high), look.colours,
         f"{title}, {what}" if stored.layout.shape[0] > 1 else title, unit, per_mm,
         rings=labels,
-        spots=_spots(scene, shots, places, look.spots, finest),
+        spots=[] if len(shots) > 1 else _spots(scene, shot, places, look.spots, finest),
         beam=_beam(scene, places),
     )  # fmt: skip
 
@@ -142,27 +145,13 @@ def _edge_of(edge: int, slow: int, fast: int) -> int:
     return -(-longest // -(-longest // edge))
 
 
-def _paint(
-    pixels: ReducedImage, at: Placement, shots: list[int], values: Any, covered: Any
+def paint_panel(
+    pixels: ReducedImage, at: Placement, shots: Sequence[int], values: Any, covered: Any
 ) -> None:
     """Put a panel's pixels where they stand."""
-    rows, cols = values.shape
-    size = abs(float(np.linalg.det(at.forward))) ** 0.5
-    factor = max(1, round(1.0 / size) if abs(1.0 / size - round(1.0 / size)) < 0.05
-                 else int(1.0 / size))  # fmt: skip
-    cells = pixels.read(shots, at.panel, at.slow, at.fast, factor)
-    corners = at.corners()
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int), (cols, rows))
-    x = (np.arange(left, right) + 0.5)[None, :]
-    for row in range(top, bottom):
-        slow, fast = at.to_panel(x, np.full_like(x, row + 0.5))
-        i = np.floor((slow - at.slow.start) / factor).astype(int)[0]
-        j = np.floor((fast - at.fast.start) / factor).astype(int)[0]
-        inside = (i >= 0) & (i < cells.shape[0]) & (j >= 0) & (j < cells.shape[1])
-        where = np.flatnonzero(inside) + left
-        values[row, where] = cells[i[inside], j[inside]]
-        covered[row, where] = True
+    cells = pixels.read(shots, at.panel, at.slow, at.fast, at.factor)
+    size = len(at.slow), len(at.fast)
+    paint(cells, at.factor, *size, at.forward, at.offset, values, covered)
 
 
 def _grid(
@@ -194,12 +183,12 @@ def _shown(at: Placement, slow: float, fast: float) -> bool:
 
 
 def _spots(
-    scene: Scene, shots: list[int], places: list[Placement], most: int, finest: float
+    scene: Scene, shot: int, places: list[Placement], most: int, finest: float
 ) -> list[Spot]:
-    if most < 1 or len(shots) != 1:
+    if most < 1:
         return []
-    limit = finest if finest > 0 else _finest(scene, places)
-    found = predict_spots(scene, shots[0], dmin_A=limit)
+    limit = finest if finest > 0 else _finest(scene, shot, places)
+    found = predict_spots(scene, shot, dmin_A=limit)
     spots: list[Spot] = []
     by_panel = {each.panel: each for each in places}
     for hkl, panel, slow, fast in zip(found.hkl, found.panel, found.slow, found.fast, strict=True):
@@ -214,11 +203,11 @@ def _spots(
     return spots
 
 
-def _finest(scene: Scene, places: list[Placement]) -> float:
+def _finest(scene: Scene, shot: int, places: list[Placement]) -> float:
     simple = one_ray(scene)
     corners = [
         pixel_facts(
-            simple, 0, each.panel,
+            simple, shot, each.panel,
             np.array([each.slow.start, each.slow.start, each.slow.stop, each.slow.stop]) - 0.5,
             np.array([each.fast.start, each.fast.stop, each.fast.start, each.fast.stop]) - 0.5,
         ).resolution_A.min()

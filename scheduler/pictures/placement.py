@@ -1,7 +1,7 @@
 """Where panels stand in a picture: as in the laboratory, looking along the beam."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,32 @@ class Placement:
             back[0, 0] * dx + back[0, 1] * dy + self.fast.start,
         )
 
+    @property
+    def factor(self) -> int:
+        """Pixels a side of the cells that the picture is made of: not larger than its own."""
+        size = abs(float(np.linalg.det(self.forward))) ** 0.5
+        return 1 << max(0, int(np.floor(np.log2(1.0 / size) + 1e-9)))
+
+    def through(
+        self, left: float, top: float, width: float, height: float, cell: float
+    ) -> "Placement | None":
+        """Return what a window of the picture shows of it; None where it shows nothing.
+
+        The window is a picture of its own, a pixel of it ``cell`` wide and high.
+        """
+        x = np.array([left, left + width, left + width, left])
+        y = np.array([top, top, top + height, top + height])
+        seen = replace(self, forward=self.forward / cell)
+        slow, fast = (
+            _whole_cells(there, of, seen.factor)
+            for there, of in zip(self.to_panel(x, y), (self.slow, self.fast), strict=True)
+        )
+        if not len(slow) or not len(fast):
+            return None
+        start = self.to_picture(np.array(float(slow.start)), np.array(float(fast.start)))
+        offset = (np.array(start, dtype=np.float64) - (left, top)) / cell
+        return replace(seen, offset=offset, slow=slow, fast=fast)
+
     def corners(self) -> Array:
         """Return the corners in the picture [4, 2]."""
         f, s = len(self.fast), len(self.slow)
@@ -51,10 +77,18 @@ class Placement:
         return np.asarray(steps @ self.forward.T + self.offset)
 
 
+def _whole_cells(seen: Array, there: range, edge: int) -> range:
+    """Return the pixels of a side that are seen and there, as whole cells, counted from pixel 0."""
+    low, high = int(np.floor(seen.min())) // edge * edge, -int(-np.ceil(seen.max()) // edge) * edge
+    return range(max(there.start, low), min(there.stop, high))
+
+
 def place(
-    scene: Scene, panels: Sequence[int], slow: range, fast: range, edge: int
+    scene: Scene, panels: Sequence[int], slow: range, fast: range, edge: int | None = None
 ) -> tuple[list[Placement], int, int]:
     """Place panels in a picture whose longer side has ``edge`` pixels; return its rows and columns.
+
+    Without ``edge`` a pixel of the picture is one of the detector.
 
     One panel stands as it is stored, fast to the right and slow down; of several, the first does so
     as far as it can, and they keep their places against each other.
@@ -66,7 +100,7 @@ def place(
     ]
     corners = np.concatenate([each.corners() for each in unscaled])
     low, high = corners.min(axis=0), corners.max(axis=0)
-    scale = edge / float((high - low).max())
+    scale = 1.0 if edge is None else edge / float((high - low).max())
     made = [
         Placement(each.panel, each.forward * scale, (each.offset - low) * scale, slow, fast)
         for each in unscaled

@@ -37,9 +37,13 @@ def alone(scene: Scene, tile: Tile) -> tuple[Scene, Tile]:
     tile
         Of any shot.
     """
-    if scene.shot_values is None:
-        return scene, tile
-    return scene_of_shot(scene, tile.shot), replace(tile, shot=0)
+    one, shot = scene_and_shot(scene, tile.shot)
+    return one, tile if shot == tile.shot else replace(tile, shot=shot)
+
+
+def scene_and_shot(scene: Scene, shot: int) -> tuple[Scene, int]:
+    """Return a scene that has a shot's own vectors and sources, and the shot's number in it."""
+    return (scene, shot) if scene.shot_values is None else (scene_of_shot(scene, shot), 0)
 
 
 @lru_cache(maxsize=2 + (os.cpu_count() or 2))

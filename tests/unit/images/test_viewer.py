@@ -15,6 +15,8 @@ import pytest
 from tests.distributed.conftest import make_experiment
 from tests.unit.command import refusal
 from tiledsim import scheduler
+from tiledsim.cli.viewer.session import Shown
+from tiledsim.scheduler.store.files import open_files
 
 pytest.importorskip("bokeh")
 
@@ -88,6 +90,56 @@ def test_the_page_shows_what_the_store_has(store: Path, address: str) -> None:
         page.wait_for_function(f"{get}('trace').text.includes('I_pixel_final')")
         browser.close()
     assert complaints == []
+
+
+PANELS = [
+    {"origin_mm": (-20.0, 18.0 - 30 * i, -100.0), "fast_axis": (1, 0.1 * i, 0),
+     "slow_axis": (0.1 * i, -1, 0)} for i in range(2)
+]  # fmt: skip
+
+
+def test_one_panel_is_shown_as_it_is_stored(store: Path) -> None:
+    image = np.asarray(scheduler.open(store).image)[0, 0]
+    shown = Shown(open_files(store))
+    sight = shown.sight(0, (20.3, 400.0), (-50.0, 300.2))
+    assert (sight.x, sight.y, sight.cell) == (20.0, 0.0, 1.0)
+    np.testing.assert_array_equal(sight.cells, image[:301, 20:400])
+    assert shown.at(20.9, 300.1) == (0, 300, 20)
+    assert shown.at(-0.1, 5.0) is None
+    beside = shown.sight(0, (9000.0, 9900.0), (0.0, 100.0))
+    assert np.isnan(beside.cells).all()
+
+
+def test_panels_are_shown_where_they_stand(tmp_path: Path) -> None:
+    experiment = make_experiment(
+        size_px=(100, 60), pixel_mm=0.2, panels=PANELS, convention="custom"
+    ).replace(
+        beam={"wavelength_A": 1.0, "direction": (0, 0, -1), "polarization_axis": (1, 0, 0)},
+        rotation={"axis": (1, 0, 0)},
+    )  # fmt: skip
+    scheduler.run(experiment, tmp_path / "two.zarr", fsync=False, threads=1)
+    image = np.asarray(scheduler.open(tmp_path / "two.zarr").image)[0]
+    shown = Shown(open_files(tmp_path / "two.zarr"))
+    whole = shown.sight(0, (0.0, shown.width), (0.0, shown.height))
+    assert np.nanmax(whole.cells) == image.max()
+    inside = np.isfinite(whole.cells).sum() * whole.cell**2
+    assert inside == pytest.approx(2 * 60 * 100, rel=0.03)
+    for panel, slow, fast in [(0, 3, 90), (1, 31, 7), (1, 59, 99)]:
+        x, y = shown.panels[panel].to_picture(np.array(slow + 0.5), np.array(fast + 0.5))
+        assert shown.at(float(x), float(y)) == (panel, slow, fast)
+        near = shown.sight(0, (x - 0.2, x + 0.2), (y - 0.2, y + 0.2))
+        assert (near.cells == image[panel, slow, fast]).all()
+        line = shown.under_pointer(0, float(x), float(y))
+        assert line.startswith(f"panel {panel}  slow {slow}  fast {fast}  value ")
+        assert f"slow {slow}" in line
+    # Laboratory: 30 mm between the panels' first corners, at 5 pixels a mm.
+    corners = [np.array(each.to_picture(np.array(0.0), np.array(0.0))) for each in shown.panels]
+    np.testing.assert_allclose(corners[1] - corners[0], [0.0, 150.0], atol=1e-9)
+    assert all(len(segments) for _, segments in shown.rings(0))
+    assert len(shown.tiles(0, whole)) == 2
+    x, y, hkl = shown.spots(0)
+    assert len(x) == len(y) == len(hkl) > 0
+    assert all(shown.at(*place) is not None for place in zip(x, y, strict=True))
 
 
 def test_without_the_token_nothing_is_told(address: str) -> None:

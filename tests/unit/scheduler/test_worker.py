@@ -14,7 +14,7 @@ from tiledsim.kernels import Backend, get_backend
 from tiledsim.kernels.cuda.backend import LostDeviceError
 from tiledsim.kernels.rendered import Rendered
 from tiledsim.pixel_statistics import reduce_rows
-from tiledsim.scene import Scene
+from tiledsim.scene import files as scene_files
 from tiledsim.scene.build import build_scene
 from tiledsim.scheduler.journal.tile_record import TileFailure, Unfit
 from tiledsim.scheduler.session import task as worker
@@ -33,7 +33,7 @@ def test_threads_load_a_scene_once(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.1)
         return object()
 
-    monkeypatch.setattr(Scene, "load", load)
+    monkeypatch.setattr(scene_files, "read_scene", load)
     threads = [threading.Thread(target=worker.scene_of, args=("/x", "0" * 64)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -88,7 +88,9 @@ def test_a_gpu_that_is_lost_ends_the_use_of_its_worker(
         def result(self) -> Rendered:
             raise LostDeviceError("cudaErrorIllegalAddress")
 
-    described = SimpleNamespace(shape=(1, 1, 27, 9), noise=None, amorphous_table=None)
+    described = SimpleNamespace(
+        shape=(1, 1, 27, 9), noise=None, amorphous_table=None, absorption=None
+    )
     monkeypatch.setattr(worker, "scene_of", lambda *_: described)
     layout = Layout((1, 1, 27, 9), (9, 9), (9, 9), (9, 9))
     job = Job(str(tmp_path), "run", "0" * 64, layout, "cuda", "float64", False)
@@ -124,7 +126,7 @@ def test_a_tile_on_its_way_is_waited_for_before_anything_can_fail(
         worker,
         "scene_of",
         lambda *_: SimpleNamespace(
-            shape=(1, 1, 9, 9), roi=(0, 8, 0, 8), noise=None, amorphous_table=None
+            shape=(1, 1, 9, 9), roi=(0, 8, 0, 8), noise=None, amorphous_table=None, absorption=None
         ),
     )
     layout = Layout((1, 1, 9, 9), (9, 9), (9, 9), (9, 9))

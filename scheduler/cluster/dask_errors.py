@@ -25,12 +25,15 @@ def told_as(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def silent() -> Iterator[None]:
-    """Let Dask's loggers of this process say nothing: what matters is in an error of our own."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+def silent(*names: str, below: int = logging.CRITICAL + 1) -> Iterator[None]:
+    """Let loggers of Dask in this process say nothing below a level, by default nothing at all.
+
+    For what is told in pages there and matters only as an error of our own.
+    """
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+        logger.setLevel(below)
     try:
         yield
     finally:

@@ -169,11 +169,14 @@ def remote_client(address: str, tls: Tls | None = None) -> Iterator[Any]:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
     except (OSError, TimeoutError, ValueError) as error:
         raise BackendError(_no_answer(address, error)) from None
-    try:
-        yield client
-    finally:
-        with silent():  # of a scheduler that has gone before us Dask would tell in pages
-            client.close()
+    # Of a scheduler that has gone before us Dask would tell in pages: where a message was on its
+    # way when the connection ended, and again when the client is closed.
+    with silent("distributed.batched", below=logging.WARNING):
+        try:
+            yield client
+        finally:
+            with silent("distributed", "distributed.client"):
+                client.close()
 
 
 def _no_answer(address: str, error: BaseException) -> str:

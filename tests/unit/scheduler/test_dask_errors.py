@@ -1,11 +1,13 @@
 """What Dask raises of processes and connections reaches nobody as it is."""
 
+import logging
+
 import distributed
 import pytest
 from distributed.comm import CommClosedError
 
 from tiledsim.errors import RunError, StoreError
-from tiledsim.scheduler.cluster.dask_errors import told_as
+from tiledsim.scheduler.cluster.dask_errors import silent, told_as
 from tiledsim.scheduler.cluster.local import local_client, wait_for_workers
 
 
@@ -30,6 +32,18 @@ def test_our_own_errors_stay() -> None:
     with pytest.raises(StoreError) as caught, told_as("no workers"):
         raise error
     assert caught.value is error
+
+
+def test_loggers_are_silent_for_a_while() -> None:
+    batched = logging.getLogger("distributed.batched")
+    before = batched.level, batched.isEnabledFor(logging.WARNING)
+    with silent("distributed.batched", below=logging.WARNING):
+        assert batched.isEnabledFor(logging.WARNING)
+        assert not batched.isEnabledFor(logging.INFO)
+        with silent("distributed.batched"):
+            assert not batched.isEnabledFor(logging.CRITICAL)
+        assert batched.isEnabledFor(logging.WARNING)
+    assert (batched.level, batched.isEnabledFor(logging.WARNING)) == before
 
 
 @pytest.mark.parametrize("workers", [1, 2])
